@@ -1,0 +1,105 @@
+package edge
+
+import (
+	_ "embed"
+	"encoding/csv"
+	"strings"
+	"sync"
+)
+
+// Kind says what an event is, in words that do not depend on the panel. A restore has "-restored" added.
+type Kind string
+
+const (
+	KindFire              Kind = "fire"
+	KindHoldUp            Kind = "hold-up"
+	KindHoldUpConfirmed   Kind = "hold-up-confirmed"
+	KindDuress            Kind = "duress"
+	KindPanic             Kind = "panic"
+	KindLoneWorker        Kind = "lone-worker"
+	KindGas               Kind = "gas"
+	KindIntruder          Kind = "intruder"
+	KindIntruderConfirmed Kind = "intruder-confirmed"
+	KindTamper            Kind = "tamper"
+	KindSiteLost          Kind = "site-lost"
+
+	KindSet       Kind = "set"
+	KindPartSet   Kind = "part-set"
+	KindUnset     Kind = "unset"
+	KindPanelLost Kind = "panel-lost"
+	KindLineFault Kind = "line-fault"
+	KindUnknown   Kind = "unknown"
+
+	KindPathLost   Kind = "path-lost"
+	KindCameraLost Kind = "camera-lost"
+	KindMotion     Kind = "motion"
+	KindClipReady  Kind = "clip-ready"
+	KindClipLost   Kind = "clip-lost"
+	KindDiskFull   Kind = "disk-full"
+	KindClockBad   Kind = "clock-bad"
+	KindTaskFailed Kind = "task-failed"
+	KindAmended    Kind = "amended"
+	KindEventsLost Kind = "events-lost"
+	KindStarted    Kind = "started"
+	KindStopped    Kind = "stopped"
+
+	restored = "-restored"
+)
+
+var urgentKinds = map[Kind]bool{
+	KindFire: true, KindHoldUp: true, KindHoldUpConfirmed: true, KindDuress: true, KindPanic: true, KindLoneWorker: true,
+	KindGas: true, KindIntruder: true, KindIntruderConfirmed: true, KindTamper: true, KindSiteLost: true,
+}
+
+// Lane returns Urgent for the alarm kinds and their restores, Routine for everything else, unknown kinds included.
+func (k Kind) Lane() Lane {
+	if urgentKinds[k.Base()] {
+		return Urgent
+	}
+	return Routine
+}
+
+// Alarm says whether k is a new urgent condition, not the end of one: what gets clips.
+func (k Kind) Alarm() bool { return urgentKinds[k] }
+
+// Confirmed says whether k is one of the "-confirmed" kinds.
+func (k Kind) Confirmed() bool { return strings.HasSuffix(string(k), "-confirmed") }
+
+// Restored returns the kind that says that k is over.
+func (k Kind) Restored() Kind { return k + restored }
+
+// IsRestored says whether k says that something is over.
+func (k Kind) IsRestored() bool { return strings.HasSuffix(string(k), restored) }
+
+// Base returns k without "-restored".
+func (k Kind) Base() Kind { return Kind(strings.TrimSuffix(string(k), restored)) }
+
+//go:embed kinds.csv
+var kindsCSV string
+
+var siaKinds = sync.OnceValue(func() map[string]Kind {
+	rows, err := csv.NewReader(strings.NewReader(kindsCSV)).ReadAll()
+	if err != nil {
+		panic("edge: kinds.csv is broken: " + err.Error())
+	}
+	m := make(map[string]Kind, len(rows))
+	for _, r := range rows[1:] {
+		m[r[0]] = Kind(r[2])
+	}
+	return m
+})
+
+// KindOfSIA maps a two-letter SIA DC-03 event code to its kind by the table in kinds.csv. withUser says that a user id
+// came with it: a hold-up (HA) by a user is duress. A code that is not in the table is KindUnknown.
+func KindOfSIA(code string, withUser bool) Kind {
+	m := siaKinds()
+	if withUser {
+		if k, ok := m[code+"+id"]; ok {
+			return k
+		}
+	}
+	if k, ok := m[code]; ok && code != "" {
+		return k
+	}
+	return KindUnknown
+}
