@@ -1,0 +1,83 @@
+# make alone lists the targets. Every target installs what it needs, or says in one line what to install.
+SHELL := /bin/bash
+export CGO_ENABLED := 1
+# fdatasync instead of fsync: the journal's commits are what the panel's ack waits for.
+export CGO_CFLAGS := -O2 -g -DHAVE_FDATASYNC
+GO ?= go
+BIN := bin
+DEMO ?= $(CURDIR)/demo
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
+LDFLAGS := -X main.version=$(VERSION)
+
+# Debian packages: to build, to run the demo, and to test.
+PKGS_BUILD := gcc pkg-config libavcodec-dev libavutil-dev
+PKGS_DEMO := $(PKGS_BUILD) ffmpeg
+PKGS_TEST := $(PKGS_DEMO) chromium git
+PKGS_PROTO := protobuf-compiler
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo smoke test check fuzz bench lint proto sim deps-build deps-demo deps-test deps-proto clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
+
+# $(call need,PACKAGES): installs those Debian packages that are missing, as root or by sudo; else says what to do.
+define need
+	@missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo=sudo; else echo "install first: apt-get install$$missing"; exit 1; fi; \
+	  echo "installing$$missing"; \
+	  { $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; } >/tmp/sitewatch-apt.log 2>&1 \
+	    || { tail -n 5 /tmp/sitewatch-apt.log; echo "could not install: apt-get install$$missing"; exit 1; }; \
+	fi
+endef
+
+deps-build:
+	$(call need,$(PKGS_BUILD))
+deps-demo:
+	$(call need,$(PKGS_DEMO))
+deps-test:
+	$(call need,$(PKGS_TEST))
+deps-proto:
+	$(call need,$(PKGS_PROTO))
+
+build: deps-build ## the four programs, in bin/
+	@mkdir -p $(BIN)
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+
+demo: deps-demo build ## a whole site on a desk: panel, cameras, gateway, SOC, console (CAMERA=file.mp4 shows your video)
+	@SITEWATCH_BIN=$(CURDIR)/$(BIN) cmd/sitesim/demo.sh '$(DEMO)' '$(CAMERA)'
+
+smoke: deps-demo build ## the demo without a person: waits for alarms and clips at the SOC, checks them, exits
+	@SITEWATCH_BIN=$(CURDIR)/$(BIN) cmd/sitesim/demo.sh --smoke '$(CAMERA)'
+
+sim: build ## the fake site alone (panel and cameras), for a gateway of your own
+	$(BIN)/sitesim run --dir '$(DEMO)'
+
+test: deps-test ## every test, with the race detector
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+lint: deps-build ## gofmt, go vet, staticcheck, go mod tidy
+	@out=$$(gofmt -l cmd edge drivers video uplink); [ -z "$$out" ] || { echo "not gofmt'd:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+
+check: lint build test smoke ## what CI runs: lint, build, test, smoke
+
+FUZZTIME ?= 30s
+fuzz: deps-test ## every fuzz target for FUZZTIME (30s) each
+	@for f in $$(grep -rlE '^func Fuzz' --include=*_test.go cmd edge drivers video uplink); do \
+	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9_]*' $$f | cut -c6-); do \
+	    echo "== $$(dirname $$f) $$t"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit 1; \
+	  done; done
+
+bench: deps-test build ## the figures of the README, each beside what it is compared with
+	$(GO) test -run '^$$' -bench . -benchmem ./edge/... ./drivers/... ./video/... ./uplink/...
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/gateway
+
+proto: deps-proto ## generate the wire's code from uplink/wire/*.proto
+	cd uplink/wire && protoc --plugin=protoc-gen-go=<(:) sitewatch.proto
+
+clean: ## removes bin/ and demo/
+	rm -rf $(BIN) '$(DEMO)'
