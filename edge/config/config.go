@@ -1,0 +1,131 @@
+// Package config reads the two files that a person writes: gateway.yaml of the box and soc.yaml of the receiver.
+//
+// It is strict: an unknown key, a wrong type or a value that cannot be right is a problem with its line and with what to
+// do about it, and all problems of a file are reported at once. A load with problems must not be used to start anything.
+// Secrets never stand in these files, only the paths of files that hold them. The package reads the named file and,
+// in CheckFiles, looks at the files that it names; it starts no goroutine and opens no port, connection or device.
+// Only cmd/* imports it: every other package has its own Options. Loaded values are read-only and may be shared.
+package config
+
+import (
+	"time"
+	_ "time/tzdata" // the appliance image has no zoneinfo, and a wrong local time would misdate what the panel says
+
+	"sitewatch/edge"
+)
+
+// MaxBytes bounds a configuration file.
+const MaxBytes = 1 << 20
+
+// Gateway is gateway.yaml with the defaults filled in.
+type Gateway struct {
+	Site    Site
+	Data    string // absolute directory: journal, clips, identity
+	Listen  string // loopback host:port of the box's own pages
+	Panels  []Panel
+	Cameras []Camera
+	Clips   Clips
+	Limits  Limits
+	Uplink  Uplink
+
+	source source
+}
+
+// Site is the shop where the box stands.
+type Site struct {
+	ID       edge.SiteID
+	Name     string
+	Kind     string // "shop", "funeral", or any other word that the SOC knows
+	Timezone string // IANA name
+	Location *time.Location
+}
+
+// Panel is one intruder or fire panel, or a line of contacts.
+type Panel struct {
+	ID     edge.PanelID
+	Driver string
+	Port   string // absolute path of a serial device, or tcp-listen://, tcp://, modbus-tcp://host:port
+	// Settings is for the driver alone to check: string, int, float64, bool, nil, []any and map[string]any.
+	// Gateway.Problem gives a complaint about one of them its line.
+	Settings map[string]any
+	Cameras  []edge.CameraID // for alarms of zones that name none
+	Zones    map[edge.ZoneID]Zone
+}
+
+// Zone is a detector circuit as the installer knows it.
+type Zone struct {
+	Name      string
+	Kind      edge.Kind // "" is whatever the panel says
+	Partition edge.PartitionID
+	Route     string // "interior", "perimeter", "entry", "external" or ""
+	Cameras   []edge.CameraID
+}
+
+// Camera is one RTSP camera.
+type Camera struct {
+	ID           edge.CameraID
+	Name         string
+	Main         string // URL of the stream that is kept
+	Sub          string // URL of the small stream that is watched for motion; "" is Main
+	User         string
+	PasswordFile string
+	Transport    string // "tcp" or "udp"
+	Record       string // "alarm" or "continuous"
+	Audio        bool
+}
+
+// Clips is how much is cut around an alarm.
+type Clips struct {
+	Before, After time.Duration
+}
+
+// Limits are the bytes that each kind of data may take on the box's disk.
+type Limits struct {
+	Journal  Size
+	Clips    Size
+	Segments Size // 0: no continuous recording
+}
+
+// Uplink is the way to the SOC.
+type Uplink struct {
+	SOC   string // host:port
+	Limit Rate   // for bulk only, events are never held back; 0 is none
+}
+
+// SOC is soc.yaml with the defaults filled in.
+type SOC struct {
+	Data   string // absolute directory: certificate authority, ledger, clips
+	Uplink string // host:port that the boxes connect to
+	HTTP   string // loopback host:port of the console and the API
+	Ledger string // "sqlite"
+	Clips  string // file:///absolute/directory
+
+	source source
+}
+
+// ClipsDir returns the directory of Clips.
+func (s *SOC) ClipsDir() string { return s.Clips[len("file://"):] }
+
+// defaultGateway is the one place where the defaults of gateway.yaml are.
+func defaultGateway() *Gateway {
+	return &Gateway{
+		Site:   Site{Kind: "shop"},
+		Data:   "/var/lib/sitewatch",
+		Listen: "127.0.0.1:8480",
+		Clips:  Clips{Before: 10 * time.Second, After: 20 * time.Second},
+		Limits: Limits{Journal: 1 * GiB, Clips: 20 * GiB},
+	}
+}
+
+// defaultCamera is what a camera is that says nothing else.
+func defaultCamera() Camera { return Camera{Transport: "tcp", Record: "alarm"} }
+
+// defaultSOC is the one place where the defaults of soc.yaml are. The default of Clips follows from Data.
+func defaultSOC() *SOC {
+	return &SOC{
+		Data:   "/var/lib/sitewatch-soc",
+		Uplink: "0.0.0.0:7443",
+		HTTP:   "127.0.0.1:8080",
+		Ledger: "sqlite",
+	}
+}

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Every row gives all of its file's problems, in order.
+func TestGatewayProblems(t *testing.T) {
+	for _, tt := range []struct{ name, file, want string }{
+		{"everything wrong at once", `
+site: {id: 0417, kind: "no word", timezone: Mars/Base}
+data: var/lib
+listen: 0.0.0.0:8480
+colour: blue
+panels:
+  - {id: a, driver: galaxy-sai, port: ttyUSB0}
+  - {id: a, driver: modbus, port: "tcp-listen://0.0.0.0:99999", cameras: [dor]}
+  - {id: b, driver: modbus, port: "serial://x"}
+cameras:
+  - {id: door, main: "http://camera/main"}
+  - {id: door, main: "rtsp://u:hush@camera/main", password: hush, transport: tpc, record: always, audio: loud}
+clips: {before: 10, after: 6m}
+limits: {journal: 64, clips: 10KiB, segments: 1MB}
+uplink: {soc: soc.example, limit: fast}
+`, `
+gateway.yaml:2: site.id: 0417 without quotes is a number for YAML: put it in quotes: "0417"
+gateway.yaml:2: site.kind: "no word" is no word: use shop or funeral
+gateway.yaml:2: site.name: is missing: give the name that operators know the shop by
+gateway.yaml:2: site.timezone: "Mars/Base" is unknown: give it like Europe/London
+gateway.yaml:3: data: "var/lib" is no absolute path: begin it with /: a service has no directory of its own
+gateway.yaml:4: listen: "0.0.0.0" is not a loopback address: the pages have no accounts: listen on 127.0.0.1:8480 and come in by ssh -L
+gateway.yaml:5: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, limits, uplink
+gateway.yaml:7: panels[0].driver: "galaxy-sai" is unknown: did you mean galaxy-sia?
+gateway.yaml:7: panels[0].port: "ttyUSB0" is no absolute path: name the device like /dev/serial/by-id/usb-...
+gateway.yaml:8: panels[1].cameras: there is no camera "dor": did you mean door?
+gateway.yaml:8: panels[1].id: "a" is used twice, first in line 7: give each panel its own id
+gateway.yaml:8: panels[1].port: port "99999" is not 1 to 65535: write it like tcp-listen://0.0.0.0:10002
+gateway.yaml:9: panels[2].port: serial:// is unknown: use a device's path, tcp-listen://, tcp://, modbus-tcp://
+gateway.yaml:11: cameras[0].main: is no RTSP address: write it like rtsp://camera-1.local/main
+gateway.yaml:12: cameras[1].audio: is neither on nor off: use on or off
+gateway.yaml:12: cameras[1].id: "door" is used twice, first in line 11: give each camera its own id
+gateway.yaml:12: cameras[1].main: has a user or a password in it: put the name in user, the password in a file of its own, and that file's path in password_file
+gateway.yaml:12: cameras[1].password: unknown key: did you mean password_file?
+gateway.yaml:12: cameras[1].record: "always" is unknown: use alarm or continuous
+gateway.yaml:12: cameras[1].transport: "tpc" is unknown: use tcp or udp
+gateway.yaml:13: clips.after: 6m0s is too long: use at most 5m0s
+gateway.yaml:13: clips.before: 10 has no unit: write it like 10s or 2m
+gateway.yaml:14: limits.clips: 10KiB is too little: use at least 1MiB
+gateway.yaml:14: limits.journal: 64 has no unit: write it like 64MiB or 20GiB
+gateway.yaml:14: limits.segments: "MB" is no unit; units are B, KiB, MiB, GiB, TiB: write it like 64MiB or 20GiB
+gateway.yaml:15: uplink.limit: "fast" is no number with a unit: write it like 256kbit/s or 1Mbit/s
+gateway.yaml:15: uplink.soc: "soc.example" is not host:port: name the SOC like soc.example:7443
+`},
+		{"nothing of what is needed", "panels: [{}]\ncameras: [{}]\n", `
+gateway.yaml:1: panels[0].driver: is missing: name the panel's driver, such as galaxy-sia
+gateway.yaml:1: panels[0].id: is missing: give each panel an id, such as intruder
+gateway.yaml:1: panels[0].port: is missing: name the serial port like /dev/serial/by-id/usb-..., or tcp-listen://0.0.0.0:10002
+gateway.yaml:1: site: is missing: add site with id, name and timezone
+gateway.yaml:1: uplink: is missing: add uplink: {soc: HOST:7443}
+gateway.yaml:2: cameras[0].id: is missing: give each camera an id, such as stockroom
+gateway.yaml:2: cameras[0].main: is missing: give the camera's address like rtsp://camera-1.local/main
+`},
+		{"zones", least + `panels:
+  - id: p
+    driver: galaxy-sia
+    port: /dev/ttyS0
+    zones:
+      1011: {name: x}
+      "1012": {kind: intrduer, route: roof, partition: 1, cameras: [door, door, till, 7]}
+      "1012": {}
+      "a b": {colour: x}
+      "1013": Stock room
+`, `
+gateway.yaml:9: panels[0].zones.1011: 1011 without quotes is no string for YAML: put it in quotes: "1011":
+gateway.yaml:10: panels[0].zones.1012.cameras: there is no camera "till": add it to cameras
+gateway.yaml:10: panels[0].zones.1012.cameras[1]: "door" is named twice: name it once
+gateway.yaml:10: panels[0].zones.1012.cameras[3]: 7 without quotes is a number for YAML: put it in quotes: "7"
+gateway.yaml:10: panels[0].zones.1012.kind: "intrduer" is no kind of zone: did you mean intruder?
+gateway.yaml:10: panels[0].zones.1012.partition: 1 without quotes is a number for YAML: put it in quotes: "1"
+gateway.yaml:10: panels[0].zones.1012.route: "roof" is unknown: use interior, perimeter, entry or external
+gateway.yaml:11: panels[0].zones.1012: is given twice, first in line 10: keep one of them
+gateway.yaml:12: panels[0].zones.a b: "a b" is no zone id: use 1 to 32 letters, digits and hyphens, not starting with a hyphen
+gateway.yaml:12: panels[0].zones.a b.colour: unknown key: keys here are name, kind, partition, route, cameras
+gateway.yaml:13: panels[0].zones.1013: is a string, want a mapping: write keys with values, as in the example in README.md
+`},
+		{"two panels on one port", least + "panels: [{id: a, driver: d, port: /dev/x}, {id: b, driver: d, port: /dev/x}]\n",
+			"\ngateway.yaml:4: panels[1].port: \"/dev/x\" is used twice, first in line 4: give each panel its own port\n"},
+		{"settings that are no values", least + "panels: [{id: a, driver: d, port: /dev/x, settings: {a: 0417, b: .inf, 3: x}}]\n", `
+gateway.yaml:4: panels[0].settings.3: 3 without quotes is no string for YAML: put it in quotes: "3":
+gateway.yaml:4: panels[0].settings.a: 0417 is no plain number: write digits alone, or put it in quotes if it is text
+gateway.yaml:4: panels[0].settings.b: .inf is no plain number: write digits alone, or put it in quotes if it is text
+`},
+		{"continuous without room", site + uplink + "cameras: [{id: door, main: \"rtsp://c/m\", record: continuous}]\n",
+			"\ngateway.yaml:3: cameras[0].record: continuous recording has no room: give limits.segments, such as 100GiB, or record: alarm\n"},
+		{"a password without a user", site + uplink + "cameras: [{id: door, main: \"rtsp://c/m\", password_file: pw}]\n", `
+gateway.yaml:3: cameras[0].password_file: "pw" is no absolute path: begin it with /: a service has no directory of its own
+gateway.yaml:3: cameras[0].password_file: is given without a user: add user: NAME
+`},
+		{"what is not built yet", site + "cameras: [{id: door, main: \"rtsp://c/m\"}]\nuplink:\n  soc: a:1\n  paths: []\n  schedule: x\n", `
+gateway.yaml:5: uplink.paths: is not built yet: remove it and name one address in uplink.soc
+gateway.yaml:6: uplink.schedule: is not built yet: remove it and name one address in uplink.soc
+`},
+		{"nothing to watch", site + uplink, "\ngateway.yaml:1: panels: there is neither a panel nor a camera: add what this box shall watch\n"},
+		{"a clip of nothing", least + "clips: {before: 0s, after: 0s}\n", "\ngateway.yaml:4: clips: a clip would last less than a second: give before and after, such as 10s and 20s\n"},
+		{"less than nothing", least + "clips: {before: -5s}\n", "\ngateway.yaml:4: clips.before: \"-5s\" is less than nothing: write it like 10s or 2m\n"},
+		{"ids that are no strings", strings.Replace(least, `"0417"`, "true", 1), "\ngateway.yaml:1: site.id: true without quotes is true or false for YAML: put it in quotes: \"true\"\n"},
+		{"lists and mappings mixed up", site + uplink + "panels: {a: b}\ncameras: [[]]\nlimits: []\n", `
+gateway.yaml:3: panels: is a mapping (key: value), want a list: begin each item with "- "
+gateway.yaml:4: cameras[0]: is a list, want a mapping: write keys with values, as in the example in README.md
+gateway.yaml:4: cameras[0].id: is missing: give each camera an id, such as stockroom
+gateway.yaml:4: cameras[0].main: is missing: give the camera's address like rtsp://camera-1.local/main
+gateway.yaml:5: limits: is a list, want a mapping: write keys with values, as in the example in README.md
+`},
+		{"not YAML", "site: {id: \"1\"\ndata: x\n", "\ngateway.yaml:2: not YAML: ',' or '}' must be specified: check brackets, colons and that lines are indented by spaces\n"},
+		{"a tab", "site:\n\tid: x\n", "\ngateway.yaml:2: not YAML: found character '\t' that cannot start any token: check brackets, colons and that lines are indented by spaces\n"},
+		{"a bare word", "hello\n", "\ngateway.yaml:1: is a string, want a mapping: write keys with values, as in the example in README.md\n"},
+		{"nothing", "", "\ngateway.yaml: the file is empty: start from the example in README.md\n"},
+		{"comments only", "# hello\n\n", "\ngateway.yaml: the file is empty: start from the example in README.md\n"},
+		{"two documents", least + "---\ndata: /x\n", "\ngateway.yaml:5: a second document begins: keep one document and remove the line \"---\"\n"},
+		{"an alias bomb", "a: &a [x, x]\nb: &b [*a, *a]\n", `
+gateway.yaml:1: anchors (&) and aliases (*) are not allowed: write the value out, in quotes if it is text
+gateway.yaml:2: anchors (&) and aliases (*) are not allowed: write the value out, in quotes if it is text
+gateway.yaml:2: anchors (&) and aliases (*) are not allowed: write the value out, in quotes if it is text
+gateway.yaml:2: anchors (&) and aliases (*) are not allowed: write the value out, in quotes if it is text
+`},
+		{"a tag", "site: !!map {}\n", "\ngateway.yaml:1: tags (!) are not allowed: write the value out, in quotes if it is text\n"},
+		{"a long list of words", strings.Repeat("- a\n", 30000), "\ngateway.yaml: the file has 60000 words and signs, more than 50000: no site needs that many\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g, ps := parseGateway("gateway.yaml", []byte(tt.file), drivers)
+			if tt.name == "two panels on one port" || tt.name == "settings that are no values" {
+				g, ps = parseGateway("gateway.yaml", []byte(tt.file), nil)
+			}
+			if g != nil {
+				t.Error("a file with problems was loaded")
+			}
+			if d := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), lines(ps)); d != "" {
+				t.Errorf("problems (-want +got):\n%s", d)
+			}
+			if strings.Contains(lines(ps), "hush") {
+				t.Error("a problem shows a password")
+			}
+		})
+	}
+}
+
+func TestDeepFilesAreRefused(t *testing.T) {
+	for _, file := range []string{
+		strings.Repeat("[", 100_000), strings.Repeat("{a: ", 10_000), strings.Repeat("- ", 20_000) + "a",
+		strings.Repeat("? ", 20_000), strings.Repeat("&a ", 10_000) + "a", strings.Repeat("!!a ", 10_000) + "a", strings.Repeat(": ", 20_000),
+		strings.Repeat("\"", 20_000),
+	} {
+		if g, ps := parseGateway("gateway.yaml", []byte(file), nil); g != nil || len(ps) == 0 || len(ps) > 20 {
+			t.Errorf("%.20q...: got %v, %d problems", file, g, len(ps))
+		}
+	}
+	var b strings.Builder
+	for i := range 100 {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	if _, ps := parseGateway("gateway.yaml", []byte(b.String()), nil); !strings.Contains(lines(ps), "too many levels") {
+		t.Errorf("100 levels: got %s", lines(ps))
+	}
+}
+
+func TestSOC(t *testing.T) {
+	s, ps := parseSOC("soc.yaml", []byte("data: /srv/soc\n"))
+	want := &SOC{Data: "/srv/soc", Uplink: "0.0.0.0:7443", HTTP: "127.0.0.1:8080", Ledger: "sqlite", Clips: "file:///srv/soc/clips"}
+	if d := cmp.Diff(want, s, ignore...); d != "" || len(ps) > 0 {
+		t.Errorf("defaults (-want +got):\n%s%s", d, lines(ps))
+	}
+	if got := s.ClipsDir(); got != "/srv/soc/clips" {
+		t.Errorf("clips directory: got %q", got)
+	}
+	var b strings.Builder
+	if err := s.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if again, ps := parseSOC("printed", []byte(b.String())); len(ps) > 0 || cmp.Diff(s, again, ignore...) != "" {
+		t.Errorf("printed and loaded again: %s%s", cmp.Diff(s, again, ignore...), lines(ps))
+	}
+	for _, tt := range []struct{ name, file, want string }{
+		{"everything wrong at once", "data: srv\nuplink: :7443\nhttp: 0.0.0.0:8080\nledger: postgres://u:hush@h/db\nclips: s3://bucket\nhttps: x\n", `
+soc.yaml:1: data: "srv" is no absolute path: begin it with /: a service has no directory of its own
+soc.yaml:2: uplink: ":7443" names no host: write it like 0.0.0.0:7443
+soc.yaml:3: http: "0.0.0.0" is not a loopback address: the console has no accounts and no TLS yet: listen on 127.0.0.1:8080 and put both in front of it
+soc.yaml:4: ledger: a PostgreSQL ledger is not built yet: use sqlite
+soc.yaml:5: clips: an S3 store is not built yet: use file:///var/lib/sitewatch-soc/clips
+soc.yaml:6: https: unknown key: did you mean http?
+`},
+		{"other wrongs", "ledger: mysql:hush\nclips: /srv/clips\nhttp: localhost\n", `
+soc.yaml:1: ledger: is unknown: use sqlite
+soc.yaml:2: clips: is no file:// address: use file:///var/lib/sitewatch-soc/clips
+soc.yaml:3: http: "localhost" is not host:port: write it like 127.0.0.1:8080
+`},
+		{"clips without a directory", "clips: file://host/x\n", "\nsoc.yaml:1: clips: is no absolute directory: use file:///var/lib/sitewatch-soc/clips\n"},
+	} {
+		s, ps := parseSOC("soc.yaml", []byte(tt.file))
+		if d := cmp.Diff(strings.TrimPrefix(tt.want, "\n"), lines(ps)); s != nil || d != "" {
+			t.Errorf("%s: problems (-want +got):\n%s", tt.name, d)
+		}
+	}
+}
