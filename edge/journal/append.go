@@ -1,0 +1,166 @@
+package journal
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"sitewatch/edge"
+)
+
+// Batch is what a panel's signals led to: all of it is on disk, or none.
+type Batch struct {
+	Entries    []Entry
+	Partitions []Partition
+	Panel      edge.PanelID // whose signals Entries are; "": nothing is remembered for the duplicate rule
+}
+
+// Entry is one event of a Batch.
+type Entry struct {
+	Event  edge.Event
+	Amends int        // 1 + index in Entries of the event that this one amends; 0: Event.Amends stands
+	Key    []byte     // of the signal; nil: never taken for a repeat
+	At     edge.Stamp // arrival of the signal
+}
+
+// head is the end of the chain.
+type head struct {
+	seq  edge.Seq
+	hash [32]byte
+}
+
+// sealed is an event as it will be stored.
+type sealed struct {
+	event      edge.Event
+	body       []byte
+	prev, hash [32]byte
+}
+
+// Append journals the events in one transaction and returns the seq of the last. They are durable when it returns nil.
+// It fills in V, Site, Journal, Seq, Lane, Recorded and Clock, and Occurred where it is zero. It blocks while the
+// writer is behind. After an error other than ctx's none of the events is in the journal; after ctx's they may be.
+func (j *Journal) Append(ctx context.Context, evs ...edge.Event) (last edge.Seq, err error) {
+	b := Batch{Entries: make([]Entry, len(evs))}
+	for i, ev := range evs {
+		b.Entries[i].Event = ev
+	}
+	seqs, err := j.Commit(ctx, b)
+	if err != nil || len(seqs) == 0 {
+		return 0, err
+	}
+	return seqs[len(seqs)-1], nil
+}
+
+// Commit journals a batch in one transaction and returns the seqs of its events; see Append.
+func (j *Journal) Commit(ctx context.Context, b Batch) ([]edge.Seq, error) {
+	if len(b.Entries) == 0 && len(b.Partitions) == 0 {
+		return nil, nil
+	}
+	var seqs []edge.Seq
+	err := j.do(ctx, func(ctx context.Context, t *tx) error {
+		got, err := t.commit(ctx, b)
+		if err != nil {
+			return err
+		}
+		seqs = got // read by the caller only after its answer came
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("append %d events: %w", len(b.Entries), err)
+	}
+	return seqs, nil
+}
+
+func (t *tx) commit(ctx context.Context, b Batch) ([]edge.Seq, error) {
+	evs, err := t.seal(b.Entries)
+	if err != nil {
+		return nil, refusal{err}
+	}
+	seqs := make([]edge.Seq, len(evs))
+	for i := range evs {
+		seqs[i] = evs[i].event.Seq
+	}
+	if err := t.insert(ctx, evs); err != nil {
+		return nil, err
+	}
+	if err := t.remember(ctx, b, seqs); err != nil {
+		return nil, err
+	}
+	return seqs, nil
+}
+
+// emit journals one of the journal's own events in the running transaction.
+func (t *tx) emit(ctx context.Context, ev edge.Event) (sealed, error) {
+	evs, err := t.seal([]Entry{{Event: ev}})
+	if err != nil {
+		return sealed{}, err
+	}
+	return evs[0], t.insert(ctx, evs)
+}
+
+// seal fills in and encodes events as the next of the chain. It writes nothing.
+func (t *tx) seal(entries []Entry) ([]sealed, error) {
+	next := t.head
+	now := t.j.opt.Clock.Now()
+	out := make([]sealed, len(entries))
+	for i, en := range entries {
+		ev := en.Event
+		ev.V, ev.Site, ev.Journal, ev.Seq = 1, t.j.opt.Site, t.j.id, next.seq+1
+		ev.Lane, ev.Recorded, ev.Clock = ev.Kind.Lane(), now, now.ClockState()
+		if ev.Occurred.IsZero() {
+			ev.Occurred = now.Wall
+		}
+		ev.Occurred = ev.Occurred.UTC()
+		if en.Amends > 0 && en.Amends <= i {
+			ev.Amends = out[en.Amends-1].event.Seq
+		}
+		body, err := ev.Encode()
+		if err != nil {
+			return nil, fmt.Errorf("encode event of kind %q: %w", ev.Kind, err)
+		}
+		if len(body) > edge.MaxEventBytes {
+			return nil, fmt.Errorf("%w: %d bytes of kind %q", ErrTooBig, len(body), ev.Kind)
+		}
+		if ev.Kind == "" {
+			return nil, fmt.Errorf("journal: event without a kind")
+		}
+		out[i] = sealed{event: ev, body: body, prev: next.hash, hash: chain(next.hash, body)}
+		next = head{ev.Seq, out[i].hash}
+	}
+	return out, nil
+}
+
+// chain is the hash of a record: SHA-256 over the hash before it, then its body.
+func chain(prev [32]byte, body []byte) [32]byte {
+	h := sha256.New()
+	h.Write(prev[:])
+	h.Write(body)
+	return [32]byte(h.Sum(nil))
+}
+
+func (t *tx) insert(ctx context.Context, evs []sealed) error {
+	for i := range evs {
+		s := &evs[i]
+		if _, err := t.exec(ctx, `insert into events (seq, lane, kind, prev, hash, body) values (?, ?, ?, ?, ?, ?)`,
+			int64(s.event.Seq), int64(s.event.Lane), string(s.event.Kind), s.prev[:], s.hash[:], s.body); err != nil {
+			return err
+		}
+		t.effects.lanes[s.event.Lane] = true
+		t.effects.bytes += int64(len(s.body)) + 128
+		if s.event.Kind == edge.KindClipReady || s.event.Kind == edge.KindClipLost {
+			continue
+		}
+		for _, c := range s.event.Clips {
+			if err := t.wantClip(ctx, c, &s.event); err != nil {
+				return err
+			}
+		}
+	}
+	if len(evs) == 0 {
+		return nil
+	}
+	end := &evs[len(evs)-1]
+	t.head = head{end.event.Seq, end.hash}
+	_, err := t.exec(ctx, `update journal set head_seq = ?, head_hash = ?`, int64(t.head.seq), t.head.hash[:])
+	return err
+}

@@ -1,0 +1,280 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"sitewatch/edge"
+)
+
+// SetState is whether a partition is set.
+type SetState string
+
+// The states of a partition.
+const (
+	Set     SetState = "set"
+	PartSet SetState = "part-set"
+	Unset   SetState = "unset"
+)
+
+// Partition is the state of one partition of a panel.
+type Partition struct {
+	Panel     edge.PanelID
+	Partition edge.PartitionID
+	State     SetState
+}
+
+// PanelMemory is what the journal knows of a panel's last signals.
+type PanelMemory struct {
+	Keys    [][]byte   // of the signals of the last call that journalled any
+	At      edge.Stamp // their arrival
+	Settled bool       // the panel has gone on since: it knows that we have them
+	Event   edge.Seq   // last event that is no amendment; 0 none
+	EventAt edge.Stamp // arrival of its signal
+}
+
+const (
+	signalsKeptFor = 24 * time.Hour // the duplicate rule looks back 23 h at most
+	signalsKept    = 20_000         // bounds the table in a storm: about 4 MB
+)
+
+// memory is what the journal keeps in memory of the panels.
+type memory struct {
+	mu         sync.Mutex
+	partitions map[partitionKey]SetState
+	settled    map[edge.PanelID]bool // to be written with the next group; at most one entry per panel
+	settling   map[edge.PanelID]bool // being written now
+	prunedAt   edge.Stamp            // the writer's alone
+}
+
+type partitionKey struct {
+	panel     edge.PanelID
+	partition edge.PartitionID
+}
+
+// Partitions returns the state of every partition that any panel has spoken of, in order.
+func (j *Journal) Partitions() []Partition {
+	j.memory.mu.Lock()
+	defer j.memory.mu.Unlock()
+	out := make([]Partition, 0, len(j.memory.partitions))
+	for k, s := range j.memory.partitions {
+		out = append(out, Partition{k.panel, k.partition, s})
+	}
+	slices.SortFunc(out, func(a, b Partition) int {
+		if a.Panel != b.Panel {
+			return compare(a.Panel, b.Panel)
+		}
+		return compare(a.Partition, b.Partition)
+	})
+	return out
+}
+
+func compare[T ~string](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// Settle notes that the panel has gone on since its last signal. It is on disk with the next group, at most a second later.
+func (j *Journal) Settle(panel edge.PanelID) {
+	j.memory.mu.Lock()
+	defer j.memory.mu.Unlock()
+	if j.memory.settled == nil {
+		j.memory.settled = map[edge.PanelID]bool{}
+	}
+	j.memory.settled[panel] = true
+}
+
+// PanelMemory returns what is on disk of the panel's last signals, after everything that was handed to the writer before.
+func (j *Journal) PanelMemory(ctx context.Context, panel edge.PanelID) (PanelMemory, error) {
+	var m PanelMemory
+	err := j.do(ctx, func(ctx context.Context, t *tx) error {
+		got, err := t.panelMemory(ctx, panel)
+		m = got
+		return err
+	})
+	if err != nil {
+		return PanelMemory{}, fmt.Errorf("memory of panel %s: %w", panel, err)
+	}
+	return m, nil
+}
+
+// KeySeen returns when the panel last said key, within the last day; ok is false when it did not.
+func (j *Journal) KeySeen(ctx context.Context, panel edge.PanelID, key []byte) (at edge.Stamp, ok bool, err error) {
+	var wall, mono int64
+	err = j.readRow(ctx, `select at_wall_ns, at_mono_ns, at_boot from signals where panel = ? and key = ?
+		order by seq desc limit 1`, []any{string(panel), key}, &wall, &mono, &at.Boot)
+	if errors.Is(err, sql.ErrNoRows) {
+		return edge.Stamp{}, false, nil
+	}
+	if err != nil {
+		return edge.Stamp{}, false, fmt.Errorf("look for a signal of panel %s: %w", panel, err)
+	}
+	at.Wall, at.Mono = time.Unix(0, wall).UTC(), time.Duration(mono)
+	return at, true, nil
+}
+
+func (t *tx) panelMemory(ctx context.Context, panel edge.PanelID) (PanelMemory, error) {
+	var m PanelMemory
+	var call, wall, mono, eventWall, eventMono int64
+	err := t.row(ctx, `select call_seq, at_wall_ns, at_mono_ns, at_boot, settled, event_seq, event_wall_ns, event_mono_ns, event_boot
+		from panels where panel = ?`, []any{string(panel)},
+		&call, &wall, &mono, &m.At.Boot, &m.Settled, &m.Event, &eventWall, &eventMono, &m.EventAt.Boot)
+	if errors.Is(err, sql.ErrNoRows) {
+		return PanelMemory{}, nil
+	}
+	if err != nil {
+		return PanelMemory{}, err
+	}
+	m.At.Wall, m.At.Mono = time.Unix(0, wall).UTC(), time.Duration(mono)
+	m.EventAt.Wall, m.EventAt.Mono = time.Unix(0, eventWall).UTC(), time.Duration(eventMono)
+	rows, err := t.query(ctx, `select key from signals where call_seq = ? order by seq`, call)
+	if err != nil {
+		return PanelMemory{}, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key []byte
+		if err := rows.Scan(&key); err != nil {
+			return PanelMemory{}, err
+		}
+		m.Keys = append(m.Keys, key)
+	}
+	return m, rows.Err()
+}
+
+// remember writes what the batch says of panels and partitions.
+func (t *tx) remember(ctx context.Context, b Batch, seqs []edge.Seq) error {
+	var last edge.Seq
+	if len(seqs) > 0 {
+		last = seqs[len(seqs)-1]
+	}
+	for _, p := range b.Partitions {
+		if _, err := t.exec(ctx, `insert into partitions (panel, partition, state, seq) values (?, ?, ?, ?)
+			on conflict do update set state = excluded.state, seq = excluded.seq`,
+			string(p.Panel), string(p.Partition), string(p.State), int64(last)); err != nil {
+			return err
+		}
+	}
+	t.effects.partitions = append(t.effects.partitions, b.Partitions...)
+	if b.Panel == "" || len(seqs) == 0 {
+		return nil
+	}
+	for i, en := range b.Entries {
+		if len(en.Key) == 0 {
+			continue
+		}
+		if _, err := t.exec(ctx, `insert into signals (seq, panel, key, call_seq, at_wall_ns, at_mono_ns, at_boot)
+			values (?, ?, ?, ?, ?, ?, ?)`, int64(seqs[i]), string(b.Panel), en.Key, int64(seqs[0]),
+			en.At.Wall.UnixNano(), int64(en.At.Mono), string(en.At.Boot)); err != nil {
+			return err
+		}
+		t.effects.bytes += int64(len(en.Key)) + 200
+	}
+	return t.rememberPanel(ctx, b, seqs)
+}
+
+func (t *tx) rememberPanel(ctx context.Context, b Batch, seqs []edge.Seq) error {
+	end := b.Entries[len(b.Entries)-1]
+	if _, err := t.exec(ctx, `insert into panels (panel, call_seq, at_wall_ns, at_mono_ns, at_boot, settled,
+		event_seq, event_wall_ns, event_mono_ns, event_boot) values (?, ?, ?, ?, ?, 0, 0, 0, 0, '')
+		on conflict do update set call_seq = excluded.call_seq, at_wall_ns = excluded.at_wall_ns,
+		at_mono_ns = excluded.at_mono_ns, at_boot = excluded.at_boot, settled = 0`,
+		string(b.Panel), int64(seqs[0]), end.At.Wall.UnixNano(), int64(end.At.Mono), string(end.At.Boot)); err != nil {
+		return err
+	}
+	for i := len(b.Entries) - 1; i >= 0; i-- {
+		en := b.Entries[i]
+		if en.Event.Kind == edge.KindAmended {
+			continue
+		}
+		_, err := t.exec(ctx, `update panels set event_seq = ?, event_wall_ns = ?, event_mono_ns = ?, event_boot = ? where panel = ?`,
+			int64(seqs[i]), en.At.Wall.UnixNano(), int64(en.At.Mono), string(en.At.Boot), string(b.Panel))
+		return err
+	}
+	return nil
+}
+
+// settlePanels writes what Settle noted, before what came after it.
+func (t *tx) settlePanels(ctx context.Context) error {
+	m := &t.j.memory
+	m.mu.Lock()
+	m.settling, m.settled = m.settled, nil
+	m.mu.Unlock()
+	for panel := range m.settling {
+		if _, err := t.exec(ctx, `update panels set settled = 1 where panel = ? and settled = 0`, string(panel)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unsettle notes again what a failed transaction has not written.
+func (m *memory) unsettle() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.settled == nil {
+		m.settled = m.settling
+	} else {
+		maps.Copy(m.settled, m.settling)
+	}
+	m.settling = nil
+}
+
+func (m *memory) committed(ps []Partition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settling = nil
+	for _, p := range ps {
+		m.partitions[partitionKey{p.Panel, p.Partition}] = p.State
+	}
+}
+
+func (m *memory) unsettled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.settled) > 0
+}
+
+func (j *Journal) loadPartitions(ctx context.Context) error {
+	rows, err := j.store.query(ctx, `select panel, partition, state from partitions`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	j.memory.partitions = map[partitionKey]SetState{}
+	for rows.Next() {
+		var k partitionKey
+		var s SetState
+		if err := rows.Scan(&k.panel, &k.partition, &s); err != nil {
+			return err
+		}
+		j.memory.partitions[k] = s
+	}
+	return rows.Err()
+}
+
+// forgetSignals deletes keys that are too old to matter, about once an hour.
+func (j *Journal) forgetSignals(ctx context.Context) error {
+	now := j.opt.Clock.Now()
+	if d, ok := now.Since(j.memory.prunedAt); ok && d < time.Hour {
+		return nil
+	}
+	j.memory.prunedAt = now
+	return j.alone(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `delete from signals where at_wall_ns < ?
+			or seq <= (select seq from signals order by seq desc limit 1 offset ?)`,
+			now.Wall.Add(-signalsKeptFor).UnixNano(), signalsKept)
+		return err
+	})
+}

@@ -1,0 +1,83 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"sitewatch/edge"
+)
+
+// readBytes bounds what one Read returns; a single event may be larger than what is left of it.
+const readBytes = 256 << 10
+
+// Read returns events of the lane above after, oldest first: at most max, and no more once they are 256 KiB together.
+// No events and no error: there is nothing (yet).
+func (j *Journal) Read(ctx context.Context, lane edge.Lane, after edge.Seq, max int) ([]edge.Record, error) {
+	rows, err := j.read.QueryContext(ctx,
+		`select seq, prev, hash, body from events where lane = ? and seq > ? order by seq limit ?`,
+		int64(lane), int64(after), max)
+	if err != nil {
+		return nil, fmt.Errorf("read %v lane: %w", lane, err)
+	}
+	defer rows.Close()
+	var out []edge.Record
+	for size := 0; size < readBytes && rows.Next(); {
+		r := edge.Record{Lane: lane}
+		var prev, hash []byte
+		if err := rows.Scan(&r.Seq, &prev, &hash, &r.Body); err != nil {
+			return nil, fmt.Errorf("read %v lane: %w", lane, err)
+		}
+		copy(r.Prev[:], prev)
+		copy(r.Hash[:], hash)
+		out = append(out, r)
+		size += len(r.Body)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read %v lane: %w", lane, err)
+	}
+	return out, nil
+}
+
+// Watermark returns up to which seq the SOC has acked the lane.
+func (j *Journal) Watermark(ctx context.Context, lane edge.Lane) (edge.Seq, error) {
+	var seq edge.Seq
+	if err := j.readRow(ctx, `select seq from cursors where lane = ?`, []any{int64(lane)}, &seq); err != nil {
+		return 0, fmt.Errorf("watermark of %v lane: %w", lane, err)
+	}
+	return seq, nil
+}
+
+// Acked says that the SOC has all events of the lane up to through. The cursor never moves back. ErrAckBeyond: the SOC
+// speaks of events that this journal never had, and nothing was changed.
+func (j *Journal) Acked(ctx context.Context, lane edge.Lane, through edge.Seq) error {
+	return j.do(ctx, func(ctx context.Context, t *tx) error {
+		if through > t.head.seq {
+			return refusal{fmt.Errorf("%w: %v lane through %d, last is %d", ErrAckBeyond, lane, through, t.head.seq)}
+		}
+		_, err := t.exec(ctx, `update cursors set seq = ? where lane = ? and seq < ?`,
+			int64(through), int64(lane), int64(through))
+		return err
+	})
+}
+
+// Rewind moves the lane's cursor back: a SOC restored from a backup knows less than it had acked. Events that were pruned
+// since are gone; an events-lost event then names them. A cursor at or below to stays.
+func (j *Journal) Rewind(ctx context.Context, lane edge.Lane, to edge.Seq) error {
+	return j.do(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, `update cursors set seq = ? where lane = ? and seq > ?`, int64(to), int64(lane), int64(to))
+		if err != nil || n == 0 {
+			return err
+		}
+		t.effects.lanes[lane] = true // there is something to send again
+		anchor, err := t.anchor(ctx)
+		if err != nil || anchor.seq <= to {
+			return err
+		}
+		_, err = t.emit(ctx, edge.Event{
+			Kind: edge.KindEventsLost,
+			Why:  fmt.Sprintf("The SOC asked again for events from %d of the %v lane; those up to %d were deleted here after it had acked them.", to+1, lane, anchor.seq),
+			Gap:  &edge.Gap{From: to + 1, To: anchor.seq, Events: uint64(anchor.seq - to), Reason: "pruned after an earlier ack"},
+		})
+		return err
+	})
+}

@@ -1,0 +1,119 @@
+-- The journal's schema as it is now. migrations/ leads to the same; a test compares them.
+-- Times are nanoseconds since 1970-01-01 UTC (_wall_ns, _ns) or since the machine booted (_mono_ns). SCHEMA.md has the rest.
+
+-- What this file is: exactly one row.
+create table journal (
+  one integer primary key check (one = 1), -- keeps the table at one row
+  id text not null,             -- journal id: 16 random bytes in hex, made with the file
+  site text not null,           -- site whose events these are
+  created_ns integer not null,  -- wall clock when the file was made
+  head_seq integer not null,    -- highest seq ever given; 0 before the first event
+  head_hash blob not null       -- hash of that event; 32 zero bytes before the first
+) strict;
+
+-- One row per event. body is what the chain covers and the wire carries; the other columns are found in it or follow from it.
+create table events (
+  seq integer primary key,                       -- from 1, no holes but those that anchors and gaps explain
+  lane integer not null check (lane in (1, 2)),  -- 1 urgent, 2 routine: follows from kind
+  kind text not null,                            -- as in body
+  prev blob not null check (length(prev) = 32),  -- hash of event seq-1, also when that one is gone
+  hash blob not null check (length(hash) = 32),  -- SHA-256 over prev then body
+  body blob not null                             -- compact JSON, at most 64 KiB
+) strict;
+
+-- Ends in the rowid, so that it serves "this lane, after that seq, oldest first".
+create index events_lane on events (lane);
+
+-- How far the SOC has acked each lane: the outbox is events above the cursor of their lane.
+create table cursors (
+  lane integer primary key check (lane in (1, 2)), -- 1 urgent, 2 routine
+  seq integer not null                             -- all events of the lane up to this one are at the SOC
+) strict;
+
+-- Where the chain that is still here begins: events up to seq were pruned after the SOC had acked them. At most one row.
+create table anchors (
+  one integer primary key check (one = 1),       -- keeps the table at one row
+  seq integer not null,                          -- last pruned event
+  hash blob not null check (length(hash) = 32),  -- its hash = prev of the first event that is left
+  at_ns integer not null,                        -- wall clock when it was pruned
+  signature blob                                 -- by the box's key over the bytes that SCHEMA.md gives; null without a key
+) strict;
+
+-- Spans above the anchor in which events are missing.
+create table gaps (
+  id integer primary key,       -- order of making
+  from_seq integer not null,    -- first missing event
+  to_seq integer not null,      -- last missing event; events between that are present are not missing
+  events integer not null,      -- how many are missing by this row
+  lost integer not null check (lost in (0, 1)), -- 1: the SOC had not acked them; 0: it had
+  reason text not null,         -- sentence for people
+  event_seq integer,            -- the events-lost event that says so to the SOC; null when lost is 0
+  event_hash blob,              -- hash of that event
+  signature blob                -- by the box's key over event_hash; null without a key
+) strict;
+
+-- Clips that events asked for. The row is made in the event's own transaction.
+create table clips (
+  id text primary key,              -- clip id: 16 random bytes in hex
+  camera text not null,             -- whose pictures
+  asked_from_ns integer not null,   -- start of the span asked for
+  asked_to_ns integer not null,     -- end of it
+  seq integer not null,             -- event that asked
+  kind text not null,               -- kind of that event
+  at_wall_ns integer not null,      -- when that event was recorded: wall,
+  at_mono_ns integer not null,      -- ... monotonic,
+  at_boot text not null,            -- ... of which boot,
+  at_synced integer not null check (at_synced in (0, 1)), -- ... and whether NTP kept the wall clock
+  state text not null check (state in ('wanted', 'cutting', 'ready', 'lost', 'gone')), -- gone: at the SOC, deleted here
+  reason text not null default '',  -- why it is lost
+  still_file text,                  -- name in clips/ of the JPEG; null: none, or deleted
+  still_bytes integer not null default 0, -- its size
+  still_sha256 blob,                -- its digest
+  still_sent integer not null default 0 check (still_sent in (0, 1, 2)), -- 0 no, 1 at the SOC, 2 refused there
+  clip_file text,                   -- name in clips/ of the MP4; null: none, or deleted
+  clip_bytes integer not null default 0, -- its size
+  clip_sha256 blob,                 -- its digest
+  clip_sent integer not null default 0 check (clip_sent in (0, 1, 2)),   -- 0 no, 1 at the SOC, 2 refused there
+  check (state <> 'ready' or clip_file is not null)
+) strict, without rowid;
+
+create index clips_open on clips (seq) where state in ('wanted', 'cutting');
+create index clips_still on clips (seq) where still_file is not null and still_sent = 0;
+create index clips_clip on clips (seq) where clip_file is not null and clip_sent = 0;
+
+-- What each panel said last: for the duplicate rule and for texts that come after their event.
+create table panels (
+  panel text primary key,           -- panel id
+  call_seq integer not null,        -- first event of the last call that journalled signals of this panel; see signals
+  at_wall_ns integer not null,      -- arrival of the last signal: wall,
+  at_mono_ns integer not null,      -- ... monotonic,
+  at_boot text not null,            -- ... of which boot
+  settled integer not null check (settled in (0, 1)), -- 1: the panel has gone on since, so it knows that we have that signal
+  event_seq integer not null,       -- last event that is no amendment: what a text may amend; 0 none
+  event_wall_ns integer not null,   -- arrival of its signal: wall,
+  event_mono_ns integer not null,   -- ... monotonic,
+  event_boot text not null          -- ... of which boot
+) strict, without rowid;
+
+-- Keys of the signals of the last day, to know a panel's repeats again.
+create table signals (
+  seq integer primary key,      -- event that the signal became
+  panel text not null,          -- who said it
+  key blob not null,            -- what was said without how it was framed
+  call_seq integer not null,    -- first event of the same transaction's signals
+  at_wall_ns integer not null,  -- arrival: wall,
+  at_mono_ns integer not null,  -- ... monotonic,
+  at_boot text not null         -- ... of which boot
+) strict;
+
+create index signals_key on signals (panel, key);
+create index signals_call on signals (call_seq);
+
+-- Set state as the panels last said it.
+create table partitions (
+  panel text not null,      -- panel id
+  partition text not null,  -- as the panel numbers it; '' when it named none and none is configured
+  state text not null check (state in ('set', 'part-set', 'unset')), -- the last that was said
+  seq integer not null,     -- event that said so
+  primary key (panel, partition)
+) strict, without rowid;

@@ -1,0 +1,256 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+
+	"sitewatch/edge"
+)
+
+// How full the file may get, in hundredths of LimitBytes. The rest is the reserve: an event can always be appended.
+const (
+	historyPercent = 75 // above: the oldest events that the SOC has acked go
+	lossPercent    = 90 // above, when that does not help: events that it has not
+)
+
+const (
+	pruneChunk   = 1000     // events per transaction: bounds how long an append waits for it
+	lookAfter    = 64 << 10 // bytes added between two looks at the file
+	walKeepBytes = 16 << 20 // the write-ahead log is cut back to this
+	walMaxBytes  = 64 << 20 // above, the writer waits for readers to empty it
+)
+
+// spaceUse is when to look at the file again.
+type spaceUse struct {
+	added int64 // since the last look
+	over  bool  // the last look found more to do
+}
+
+// usedBytes is how much of the file is in use: pages that are free are used again before it grows.
+func (s *store) usedBytes(ctx context.Context) (int64, error) {
+	var pages, free int64
+	if err := s.row(ctx, `pragma page_count`, nil, &pages); err != nil {
+		return 0, err
+	}
+	if err := s.row(ctx, `pragma freelist_count`, nil, &free); err != nil {
+		return 0, err
+	}
+	return (pages - free) * pageBytes, nil
+}
+
+// keepSpace takes one step towards the byte limit, when one is due.
+func (j *Journal) keepSpace(ctx context.Context) error {
+	if j.space.added < lookAfter && !j.space.over {
+		return nil
+	}
+	more, err := j.spaceStep(ctx)
+	if err != nil {
+		if fatal := j.fatal(err); fatal != nil {
+			return fatal
+		}
+		j.opt.Log.Warn("journal: old events stay", "err", err)
+	}
+	j.space = spaceUse{over: more}
+	return nil
+}
+
+// spaceStep deletes the next events that have to go, if any, and says whether there may be more.
+func (j *Journal) spaceStep(ctx context.Context) (more bool, err error) {
+	used, err := j.store.usedBytes(ctx)
+	if err != nil {
+		return false, err
+	}
+	if used <= j.opt.LimitBytes/100*historyPercent {
+		return false, nil
+	}
+	err = j.alone(ctx, func(ctx context.Context, t *tx) error {
+		if more, err = t.pruneAcked(ctx); err != nil || more || used <= j.opt.LimitBytes/100*lossPercent {
+			return err
+		}
+		for _, s := range []struct {
+			lane edge.Lane
+			lost bool
+		}{{edge.Routine, false}, {edge.Urgent, false}, {edge.Routine, true}, {edge.Urgent, true}} {
+			if more, err = t.dropSpan(ctx, s.lane, s.lost); err != nil || more {
+				return err
+			}
+		}
+		return nil
+	})
+	return more, err
+}
+
+// pruneAcked deletes the oldest events as far as the SOC has acked all of both lanes, and leaves the anchor.
+func (t *tx) pruneAcked(ctx context.Context) (bool, error) {
+	var first, end sql.NullInt64
+	if err := t.row(ctx, `select min(seq) from events`, nil, &first); err != nil || !first.Valid {
+		return false, err
+	}
+	if err := t.row(ctx, `select min(e) from (
+			select (select min(seq) from events where lane = c.lane and seq > c.seq) as e from cursors c)`, nil, &end); err != nil {
+		return false, err
+	}
+	through := int64(t.head.seq)
+	if end.Valid {
+		through = end.Int64 - 1
+	}
+	through = min(through, first.Int64+pruneChunk-1)
+	var a head
+	var hash []byte
+	err := t.row(ctx, `select seq, hash from events where seq <= ? order by seq desc limit 1`, []any{through}, &a.seq, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	copy(a.hash[:], hash)
+	if err := t.setAnchor(ctx, a); err != nil {
+		return false, err
+	}
+	for _, query := range []string{
+		`delete from events where seq <= ?`,
+		`delete from gaps where to_seq <= ?`,
+		`delete from clips where seq <= ? and state in ('lost', 'gone') and still_file is null`,
+	} {
+		if _, err := t.exec(ctx, query, int64(a.seq)); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// dropSpan deletes about a twentieth of the limit from one lane, oldest first: events that the SOC has acked, or, when
+// lost, those that it has not. Lost events leave an events-lost event; earlier ones among them are counted into it.
+func (t *tx) dropSpan(ctx context.Context, lane edge.Lane, lost bool) (bool, error) {
+	gap, err := t.oldest(ctx, lane, lost, t.j.opt.LimitBytes/20)
+	if err != nil || gap.Events == 0 {
+		return false, err
+	}
+	if _, err := t.exec(ctx, `delete from events where lane = ? and seq between ? and ?`,
+		int64(lane), int64(gap.span.From), int64(gap.span.To)); err != nil {
+		return false, err
+	}
+	var seq, hash, sig any
+	reason := "acked by the SOC and deleted before older events"
+	if lost {
+		reason = "the journal reached its size limit before the SOC could be reached"
+		gap.Gap.Reason = reason
+		s, err := t.emit(ctx, edge.Event{
+			Kind: edge.KindEventsLost,
+			Why:  fmt.Sprintf("%d events of the %v lane between %d and %d are lost: %s.", gap.Events, lane, gap.From, gap.To, reason),
+			Gap:  &gap.Gap,
+		})
+		if err != nil {
+			return false, err
+		}
+		seq, hash = int64(s.event.Seq), s.hash[:]
+		if sig, err = t.sign(s.hash[:]); err != nil {
+			return false, err
+		}
+	}
+	_, err = t.exec(ctx, `insert into gaps (from_seq, to_seq, events, lost, reason, event_seq, event_hash, signature)
+		values (?, ?, ?, ?, ?, ?, ?, ?)`, int64(gap.span.From), int64(gap.span.To), gap.here, lost, reason, seq, hash, sig)
+	return true, err
+}
+
+// span is a Gap, and the part of it that is deleted now.
+type span struct {
+	edge.Gap
+	span edge.Gap // From and To of the rows that are deleted now
+	here int64    // how many they are
+}
+
+func (t *tx) oldest(ctx context.Context, lane edge.Lane, lost bool, bytes int64) (span, error) {
+	// Above the anchor everything that is acked is in front of its lane's cursor, everything else behind it.
+	rows, err := t.query(ctx, `select seq, kind, length(body), iif(kind = 'events-lost', body, null) from events
+		where lane = ?1 and (seq > (select seq from cursors where lane = ?1)) = ?2 order by seq limit 20000`, int64(lane), lost)
+	if err != nil {
+		return span{}, err
+	}
+	defer rows.Close()
+	var g span
+	for size := int64(0); size < bytes && rows.Next(); {
+		var seq edge.Seq
+		var kind edge.Kind
+		var n int64
+		var body []byte
+		if err := rows.Scan(&seq, &kind, &n, &body); err != nil {
+			return span{}, err
+		}
+		size += n + 128
+		if g.here == 0 {
+			g.From, g.span.From = seq, seq
+		}
+		g.To, g.span.To = max(g.To, seq), seq
+		g.here++
+		g.Events++
+		if ev, err := edge.DecodeEvent(body); body != nil && err == nil && ev.Gap != nil && lost && ev.Gap.From > 0 {
+			g.From, g.To, g.Events = min(g.From, ev.Gap.From), max(g.To, ev.Gap.To), g.Events+ev.Gap.Events
+		}
+	}
+	return g, rows.Err()
+}
+
+func (t *tx) anchor(ctx context.Context) (head, error) {
+	var a head
+	var hash []byte
+	err := t.row(ctx, `select seq, hash from anchors`, nil, &a.seq, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return head{}, nil
+	}
+	copy(a.hash[:], hash)
+	return a, err
+}
+
+func (t *tx) setAnchor(ctx context.Context, a head) error {
+	sig, err := t.sign(anchorMessage(t.j.id, a.seq, a.hash))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `insert into anchors (one, seq, hash, at_ns, signature) values (1, ?, ?, ?, ?)
+		on conflict do update set seq = excluded.seq, hash = excluded.hash, at_ns = excluded.at_ns, signature = excluded.signature`,
+		int64(a.seq), a.hash[:], t.j.opt.Clock.Now().Wall.UnixNano(), sig)
+	return err
+}
+
+func (t *tx) sign(message []byte) (any, error) {
+	if t.j.opt.Sign == nil {
+		return nil, nil
+	}
+	sig, err := t.j.opt.Sign(message)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return sig, nil
+}
+
+// idle is what is done once a second, and after the last group.
+func (j *Journal) idle(ctx context.Context) error {
+	err := j.forgetSignals(ctx)
+	if err == nil {
+		err = j.tellFull(ctx)
+	}
+	if err == nil && j.memory.unsettled() {
+		err = j.alone(ctx, func(context.Context, *tx) error { return nil })
+	}
+	if st, e := os.Stat(j.Path() + "-wal"); err == nil && e == nil && st.Size() > walMaxBytes {
+		var busy, inLog, moved int
+		err = j.store.row(ctx, `pragma wal_checkpoint(truncate)`, nil, &busy, &inLog, &moved)
+	}
+	if err != nil {
+		if fatal := j.fatal(err); fatal != nil {
+			return fatal
+		}
+		j.opt.Log.Warn("journal: upkeep", "err", err)
+	}
+	for len(j.queue) == 0 && (j.space.over || j.space.added >= lookAfter) {
+		if err := j.keepSpace(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

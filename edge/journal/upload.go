@@ -1,0 +1,71 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"sitewatch/edge"
+)
+
+// NextUpload returns the file that should go to the SOC next: stills before clips, of each the newest alarm's first.
+// ok is false when nothing waits.
+func (j *Journal) NextUpload(ctx context.Context) (f edge.ClipFile, ok bool, err error) {
+	for _, q := range []struct {
+		part  edge.FilePart
+		query string
+	}{
+		{edge.PartStill, `select id, camera, seq, still_file, still_bytes, still_sha256 from clips
+			where still_file is not null and still_sent = 0 order by seq desc, id limit 1`},
+		{edge.PartClip, `select id, camera, seq, clip_file, clip_bytes, clip_sha256 from clips
+			where clip_file is not null and clip_sent = 0 order by seq desc, id limit 1`},
+	} {
+		var name string
+		var sum []byte
+		err := j.readRow(ctx, q.query, nil, &f.ID, &f.Camera, &f.Seq, &name, &f.SizeBytes, &sum)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return edge.ClipFile{}, false, fmt.Errorf("next upload: %w", err)
+		}
+		f.Part, f.Path = q.part, filepath.Join(j.ClipDir(), name)
+		copy(f.SHA256[:], sum)
+		return f, true, nil
+	}
+	return edge.ClipFile{}, false, nil
+}
+
+// UploadDone says that the SOC has the file, checked against its digest.
+func (j *Journal) UploadDone(ctx context.Context, id edge.ClipID, part edge.FilePart) error {
+	return j.do(ctx, func(ctx context.Context, t *tx) error {
+		query := `update clips set clip_sent = 1 where id = ?`
+		if part == edge.PartStill {
+			query = `update clips set still_sent = 1 where id = ?`
+		}
+		_, err := t.exec(ctx, query, string(id))
+		return err
+	})
+}
+
+// UploadRefused says that the SOC will never take the file, or that it cannot be read: it is not offered again. A clip
+// is lost by that, with its event; its file is deleted. A still is only left out.
+func (j *Journal) UploadRefused(ctx context.Context, id edge.ClipID, part edge.FilePart, reason string) error {
+	return j.do(ctx, func(ctx context.Context, t *tx) error {
+		if part == edge.PartStill {
+			_, err := t.exec(ctx, `update clips set still_sent = 2, reason = ? where id = ? and still_sent = 0`, reason, string(id))
+			return err
+		}
+		c, err := t.clip(ctx, id)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, `update clips set clip_sent = 2 where id = ? and state = 'ready' and clip_sent = 0`, string(id))
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.loseClip(ctx, id, c, "refused: "+reason)
+	})
+}

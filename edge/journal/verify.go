@@ -1,0 +1,173 @@
+package journal
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"sitewatch/edge"
+)
+
+// ChainError is the first place where a journal does not prove itself.
+type ChainError struct {
+	Seq    edge.Seq
+	Reason string
+}
+
+func (e *ChainError) Error() string { return fmt.Sprintf("event %d: %s", e.Seq, e.Reason) }
+
+// anchorMessage is what an anchor's signature covers: a fixed text, the journal id, the seq as 8 bytes big-endian, the hash.
+func anchorMessage(id edge.JournalID, seq edge.Seq, hash [32]byte) []byte {
+	m := append([]byte("sitewatch anchor 1\n"), id...)
+	m = binary.BigEndian.AppendUint64(append(m, '\n'), uint64(seq))
+	return append(m, hash[:]...)
+}
+
+// Verify walks the hash chain of the journal file at path, which another process may have open. *ChainError says where
+// it breaks: an event was changed, or is missing without an anchor or a gap that says so.
+func Verify(ctx context.Context, path string) error { return VerifySigned(ctx, path, nil) }
+
+// VerifySigned is Verify that also has each signature checked; one that is missing fails too.
+func VerifySigned(ctx context.Context, path string, check func(message, signature []byte) error) error {
+	db, err := sql.Open("sqlite3", fileURL(path)+"?mode=ro&_query_only=on&_busy_timeout=5000")
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", path, err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot, while events go on being appended
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", path, err)
+	}
+	defer tx.Rollback()
+	v := verifier{tx: tx, check: check}
+	for _, f := range []func(context.Context) error{v.start, v.gaps, v.events} {
+		if err := f(ctx); err != nil {
+			return fmt.Errorf("verify %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+type verifier struct {
+	tx    *sql.Tx
+	check func(message, signature []byte) error
+	id    edge.JournalID
+	head  head
+	at    head // last that was proved
+	spans []edge.Gap
+}
+
+func (v *verifier) start(ctx context.Context) error {
+	var hash, sig []byte
+	if err := v.tx.QueryRowContext(ctx, `select id, head_seq, head_hash from journal`).Scan(&v.id, &v.head.seq, &hash); err != nil {
+		return err
+	}
+	copy(v.head.hash[:], hash)
+	err := v.tx.QueryRowContext(ctx, `select seq, hash, signature from anchors`).Scan(&v.at.seq, &hash, &sig)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	copy(v.at.hash[:], hash)
+	return v.signed(v.at.seq, anchorMessage(v.id, v.at.seq, v.at.hash), sig)
+}
+
+func (v *verifier) signed(seq edge.Seq, message, sig []byte) error {
+	if v.check == nil {
+		return nil
+	}
+	if err := v.check(message, sig); err != nil {
+		return &ChainError{seq, "signature: " + err.Error()}
+	}
+	return nil
+}
+
+func (v *verifier) gaps(ctx context.Context) error {
+	rows, err := v.tx.QueryContext(ctx, `select from_seq, to_seq, events, event_seq, event_hash, signature from gaps order by from_seq`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var g edge.Gap
+		var seq sql.NullInt64
+		var hash, sig []byte
+		if err := rows.Scan(&g.From, &g.To, &g.Events, &seq, &hash, &sig); err != nil {
+			return err
+		}
+		v.spans = append(v.spans, g)
+		if !seq.Valid {
+			continue
+		}
+		if err := v.signed(edge.Seq(seq.Int64), hash, sig); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// allowed says whether the missing events from..to are all in spans that gaps name.
+func (v *verifier) allowed(from, to edge.Seq) bool {
+	for _, g := range v.spans { // ordered by From
+		if g.From <= from && from <= g.To {
+			from = g.To + 1
+		}
+		if from > to {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *verifier) events(ctx context.Context) error {
+	rows, err := v.tx.QueryContext(ctx, `select seq, prev, hash, body from events where seq > ? order by seq`, int64(v.at.seq))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var seq edge.Seq
+		var prev, hash, body []byte
+		if err := rows.Scan(&seq, &prev, &hash, &body); err != nil {
+			return err
+		}
+		if err := v.event(seq, [32]byte(prev), [32]byte(hash), body); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	switch {
+	case v.at.seq < v.head.seq && !v.allowed(v.at.seq+1, v.head.seq):
+		return &ChainError{v.at.seq + 1, fmt.Sprintf("missing; the journal goes on to %d", v.head.seq)}
+	case v.at.seq == v.head.seq && v.at.hash != v.head.hash:
+		return &ChainError{v.at.seq, "is not the head that the journal names"}
+	}
+	return nil
+}
+
+func (v *verifier) event(seq edge.Seq, prev, hash [32]byte, body []byte) error {
+	switch {
+	case seq == v.at.seq+1 && prev != v.at.hash:
+		return &ChainError{seq, "does not follow the event before it"}
+	case seq > v.at.seq+1 && !v.allowed(v.at.seq+1, seq-1):
+		return &ChainError{v.at.seq + 1, fmt.Sprintf("missing up to %d without a gap that says so", seq-1)}
+	case sha256.Sum256(append(prev[:], body...)) != hash:
+		return &ChainError{seq, "was changed: its hash does not fit"}
+	}
+	ev, err := edge.DecodeEvent(body)
+	if err != nil {
+		return &ChainError{seq, err.Error()}
+	}
+	if ev.Seq != seq || ev.Journal != v.id {
+		return &ChainError{seq, "is another journal's or stands at another's place"}
+	}
+	v.at = head{seq, hash}
+	return nil
+}

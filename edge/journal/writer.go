@@ -1,0 +1,246 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"sitewatch/edge"
+)
+
+const (
+	queueLen = 256 // callers block beyond; each waiting caller holds its own events, so this bounds no memory of its own
+	groupMax = 512 // requests in one transaction: bounds how long the first of them waits
+	tickTime = time.Second
+)
+
+// request is one thing to write. The writer runs apply in a transaction that others may share.
+// An apply that returns a refusal has written nothing.
+type request struct {
+	apply func(context.Context, *tx) error
+	done  chan error // capacity 1: the writer never waits for a caller who gave up
+}
+
+// refusal is the error of an apply that found nothing to write: the transaction goes on without it.
+type refusal struct{ err error }
+
+func (r refusal) Error() string { return r.err.Error() }
+func (r refusal) Unwrap() error { return r.err }
+
+// tx is one transaction of the writer.
+type tx struct {
+	*store
+	j       *Journal
+	head    head
+	effects effects
+}
+
+// effects are what happens once a transaction is on disk.
+type effects struct {
+	lanes          [3]bool // by lane: events were added
+	clips, uploads bool
+	remove         []string // files in clips/ that no row names any more
+	partitions     []Partition
+	bytes          int64 // about how much was added
+}
+
+// do hands apply to the writer and waits until it is on disk. When ctx ends first the outcome is unknown.
+func (j *Journal) do(ctx context.Context, apply func(context.Context, *tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r := &request{apply: apply, done: make(chan error, 1)}
+	select {
+	case j.queue <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-j.closed:
+		return ErrClosed
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-j.closed:
+	}
+	select {
+	case err := <-r.done: // it was among the last that were written
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+// Run is the writer. It returns nil after ctx has ended and all that waited then is on disk; an error means that the
+// disk or the file failed and that nothing more was promised to anybody. After an error it may be run again.
+func (j *Journal) Run(ctx context.Context) error {
+	if !j.running.CompareAndSwap(false, true) {
+		return errors.New("journal: the writer is running already")
+	}
+	defer j.running.Store(false)
+	work := context.WithoutCancel(ctx) // a commit that has begun is finished
+	tick := time.NewTicker(tickTime)
+	defer tick.Stop()
+	group := make([]*request, 0, groupMax)
+	for {
+		edge.Beat(ctx)
+		group = group[:0]
+		select {
+		case r := <-j.queue:
+			group = append(group, r)
+		case <-tick.C:
+			if err := j.idle(work); err != nil {
+				return err
+			}
+			continue
+		case <-ctx.Done():
+			err := j.drain(work, group)
+			j.stop()
+			return err
+		}
+		if err := j.writeGroup(work, j.fill(group)); err != nil {
+			return err
+		}
+		if err := j.keepSpace(work); err != nil {
+			return err
+		}
+	}
+}
+
+// fill adds to group what waits already; it never waits itself, so that a lone append is not delayed.
+func (j *Journal) fill(group []*request) []*request {
+	for len(group) < groupMax {
+		select {
+		case r := <-j.queue:
+			group = append(group, r)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (j *Journal) drain(ctx context.Context, group []*request) error {
+	for {
+		group = j.fill(group[:0])
+		if len(group) == 0 {
+			break
+		}
+		if err := j.writeGroup(ctx, group); err != nil {
+			return err
+		}
+	}
+	return j.idle(ctx)
+}
+
+// writeGroup writes the group in one transaction. When that fails, each is tried alone, so that one bad request does
+// not fail the others. It returns an error only when the file or the disk cannot be trusted any more.
+func (j *Journal) writeGroup(ctx context.Context, group []*request) error {
+	err := j.transact(ctx, group)
+	if errors.Is(err, ErrFull) && j.relieve(ctx) {
+		err = j.transact(ctx, group)
+	}
+	if err == nil {
+		return nil
+	}
+	if len(group) == 1 || isBroken(err) || isDiskError(err) {
+		for _, r := range group {
+			r.done <- err
+		}
+		return j.fatal(err)
+	}
+	for _, r := range group {
+		if err := j.transact(ctx, []*request{r}); err != nil {
+			r.done <- err
+			if err := j.fatal(err); err != nil {
+				return err // those behind r are not answered: their callers see ctx end or the journal close
+			}
+		}
+	}
+	return nil
+}
+
+// fatal returns err when the journal cannot go on. A broken file is marked, so that the next Open looks closely.
+func (j *Journal) fatal(err error) error {
+	switch {
+	case isBroken(err):
+		if e := os.WriteFile(j.Path()+suspectSuffix, []byte(err.Error()+"\n"), 0o600); e != nil {
+			err = errors.Join(err, e)
+		}
+	case isDiskError(err):
+	default:
+		return nil
+	}
+	return fmt.Errorf("journal %s: %w", j.Path(), err)
+}
+
+// transact writes the group in one transaction and answers all of it, or, when it returns an error, nobody.
+func (j *Journal) transact(ctx context.Context, group []*request) error {
+	t := &tx{store: j.store, j: j, head: j.head}
+	answers := make([]error, len(group))
+	if _, err := t.exec(ctx, "begin immediate"); err != nil {
+		return translate(err)
+	}
+	err := t.settlePanels(ctx)
+	for i := 0; i < len(group) && err == nil; i++ {
+		e := group[i].apply(ctx, t)
+		var no refusal
+		if errors.As(e, &no) {
+			answers[i] = no.err
+		} else {
+			err = e
+		}
+	}
+	if err == nil {
+		_, err = t.exec(ctx, "commit")
+	}
+	if err != nil {
+		if _, e := t.exec(ctx, "rollback"); e != nil && !isFinished(e) {
+			err = errors.Join(err, e)
+		}
+		j.memory.unsettle()
+		return translate(err)
+	}
+	j.head = t.head
+	j.last.Store(uint64(t.head.seq))
+	j.finish(t.effects)
+	for i, r := range group {
+		r.done <- answers[i]
+	}
+	return nil
+}
+
+// finish does what a committed transaction has led to.
+func (j *Journal) finish(e effects) {
+	j.space.added += e.bytes
+	j.memory.committed(e.partitions)
+	j.removeFiles(e.remove)
+	for _, lane := range edge.EventLanes {
+		if e.lanes[lane] {
+			j.lanes[lane].wake()
+		}
+	}
+	if e.clips {
+		j.clips.wake()
+	}
+	if e.uploads {
+		j.uploads.wake()
+	}
+}
+
+// translate gives SQLite's "no room" our name.
+func translate(err error) error {
+	if isDiskFull(err) {
+		return edge.WithHint(fmt.Errorf("%w: %w", ErrFull, err), "make room on the data disk")
+	}
+	return err
+}
+
+// isFinished says that SQLite had rolled the transaction back itself: it does so after some errors, a full disk for one.
+func isFinished(err error) bool {
+	// SQLite has no code of its own for this; TestRollbackOfNothing pins the text.
+	return err != nil && err.Error() == "cannot rollback - no transaction is active"
+}
