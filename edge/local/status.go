@@ -1,0 +1,120 @@
+package local
+
+import (
+	"time"
+
+	"sitewatch/edge"
+)
+
+// Status is what the box knows of itself, as /api/v1/status shows it. Times are UTC; what is not known yet is absent.
+type Status struct {
+	Site     edge.SiteID `json:"site"`
+	SiteName string      `json:"site_name"`
+	Version  string      `json:"version"`
+	Started  time.Time   `json:"started_at"`
+	Clock    Clock       `json:"clock"`
+	Panels   []Panel     `json:"panels"`
+	Cameras  []Camera    `json:"cameras"`
+	Uplink   Uplink      `json:"uplink"`
+	Journal  Journal     `json:"journal"`
+	Disk     Disk        `json:"disk"`
+	Tasks    []Task      `json:"tasks"`
+}
+
+// Clock is the box's clock when the status was made.
+type Clock struct {
+	Now   time.Time       `json:"now"`
+	State edge.ClockState `json:"state"`
+	Boot  edge.BootID     `json:"boot"`
+}
+
+// State is how a panel, a camera or the uplink is.
+type State string
+
+const (
+	StateStarting  State = "starting"
+	StateConnected State = "connected"
+	StateLost      State = "lost"
+)
+
+// Panel is one panel's line.
+type Panel struct {
+	ID        edge.PanelID `json:"id"`
+	Driver    string       `json:"driver"`
+	Port      string       `json:"port"`
+	State     State        `json:"state"`
+	Reason    string       `json:"reason"` // why it is lost
+	Frames    uint64       `json:"frames"`
+	Rejects   uint64       `json:"rejects"` // frames that were no use: noise, bad checksums
+	LastFrame time.Time    `json:"last_frame_at,omitzero"`
+}
+
+// Camera is one camera's stream.
+type Camera struct {
+	ID          edge.CameraID `json:"id"`
+	Name        string        `json:"name"`
+	State       State         `json:"state"`
+	Reason      string        `json:"reason"`
+	Codec       string        `json:"codec"`
+	LastPicture time.Time     `json:"last_picture_at,omitzero"`
+	RingBytes   int64         `json:"ring_bytes"`
+	RingSeconds float64       `json:"ring_seconds"` // how much lies ready for before an alarm
+	Motions     uint64        `json:"motions"`
+}
+
+// Uplink is the connection to the SOC.
+type Uplink struct {
+	SOC      string    `json:"soc"`
+	Enrolled bool      `json:"enrolled"`
+	State    State     `json:"state"`
+	Reason   string    `json:"reason"`
+	Since    time.Time `json:"since,omitzero"` // of State
+}
+
+// Journal is the record of events and the clips that they asked for.
+type Journal struct {
+	ID         edge.JournalID      `json:"id"`
+	LastSeq    edge.Seq            `json:"last_seq"`
+	Bytes      int64               `json:"bytes"`
+	LimitBytes int64               `json:"limit_bytes"`
+	Watermarks map[string]edge.Seq `json:"watermarks"` // by lane: what the SOC has acked
+	Waiting    map[string]uint64   `json:"waiting"`    // by lane: events that the SOC has not acked
+	Clips      map[string]uint64   `json:"clips"`      // by state
+}
+
+// Disk is the file system of the data directory.
+type Disk struct {
+	Path       string `json:"path"`
+	FreeBytes  uint64 `json:"free_bytes"`
+	TotalBytes uint64 `json:"total_bytes"`
+}
+
+// Task is one supervised task.
+type Task struct {
+	Name     edge.TaskName `json:"name"`
+	State    string        `json:"state"`
+	Restarts uint64        `json:"restarts"`
+	Reason   string        `json:"reason"` // of the last restart
+}
+
+// tidy makes empty lists and maps of absent ones: a reader of the JSON need not tell null from none.
+func (s *Status) tidy() {
+	if s.Panels == nil {
+		s.Panels = []Panel{}
+	}
+	if s.Cameras == nil {
+		s.Cameras = []Camera{}
+	}
+	if s.Tasks == nil {
+		s.Tasks = []Task{}
+	}
+	if s.Journal.Watermarks == nil {
+		s.Journal.Watermarks = map[string]edge.Seq{}
+	}
+	if s.Journal.Waiting == nil {
+		s.Journal.Waiting = map[string]uint64{}
+	}
+	if s.Journal.Clips == nil {
+		s.Journal.Clips = map[string]uint64{}
+	}
+}
