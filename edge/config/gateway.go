@@ -18,7 +18,8 @@ import (
 )
 
 // LoadGateway reads and checks gateway.yaml. drivers are the names that a panel's driver may have; with none given the
-// names are not checked. The result is complete with its defaults, and nil when there are problems.
+// names are not checked. Without problems the result is complete with its defaults. With problems it is what could be
+// read, for more checks only (CheckFiles, a driver's own), so that all are reported at once, and nil when that is nothing.
 func LoadGateway(path string, drivers ...string) (*Gateway, []Problem) {
 	b, problems := read(path)
 	if len(problems) > 0 {
@@ -99,11 +100,8 @@ func parseGateway(file string, b []byte, drivers []string) (*Gateway, []Problem)
 		r.bad("panels", "there is neither a panel nor a camera", "add what this box shall watch")
 	}
 	g.source = r.source
-	if len(r.problems) > 0 {
-		SortProblems(r.problems)
-		return nil, r.problems
-	}
-	return g, nil
+	SortProblems(r.problems)
+	return g, r.problems
 }
 
 func (o object) site(s *Site) {

@@ -42,6 +42,19 @@ func SortProblems(ps []Problem) {
 	})
 }
 
+// Join adds those of more that are about a value that has no problem in ps yet: a port that is no port needs no second
+// complaint from the driver.
+func Join(ps []Problem, more ...Problem) []Problem {
+	n := len(ps)
+	for _, m := range more {
+		if !slices.ContainsFunc(ps[:n], func(p Problem) bool { return p.Path == m.Path }) {
+			ps = append(ps, m)
+		}
+	}
+	SortProblems(ps)
+	return ps
+}
+
 // source remembers where each value of a file stands.
 type source struct {
 	file  string

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// LoadSOC reads and checks soc.yaml. The result is complete with its defaults, and nil when there are problems.
+// LoadSOC reads and checks soc.yaml. What it returns is to be used as that of LoadGateway.
 func LoadSOC(path string) (*SOC, []Problem) {
 	b, problems := read(path)
 	if len(problems) > 0 {
@@ -39,11 +39,8 @@ func parseSOC(file string, b []byte) (*SOC, []Problem) {
 	o.ledger(&s.Ledger)
 	o.clipStore(&s.Clips)
 	s.source = r.source
-	if len(r.problems) > 0 {
-		SortProblems(r.problems)
-		return nil, r.problems
-	}
-	return s, nil
+	SortProblems(r.problems)
+	return s, r.problems
 }
 
 // ledger never repeats the value: a postgres address may hold a password.
