@@ -1,0 +1,199 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+)
+
+// Camera keeps one stream of a camera coming: it connects, connects again, and says when the pictures stop and return.
+type Camera struct {
+	opt  Options
+	line timeline
+	back chan struct{} // a usable unit came while the camera was lost; one suffices
+
+	mu      sync.Mutex
+	last    edge.Stamp // arrival of the last usable unit, at first the start
+	lost    bool
+	trouble error // why the last connection ended
+	size    video.Size
+	stats   Status
+}
+
+// Status is a snapshot for a status page.
+type Status struct {
+	Lost        bool
+	Trouble     string // why there are no pictures, "" while they come
+	Hint        string
+	Size        video.Size
+	LastUnit    edge.Stamp // zero: none yet
+	Units       uint64
+	Bytes       uint64
+	Connections uint64
+	LostPackets uint64
+	BadPackets  uint64
+}
+
+// NewCamera checks the address and starts nothing.
+func NewCamera(opt Options) (*Camera, error) {
+	if _, err := parseAddress(opt.URL); err != nil {
+		return nil, err
+	}
+	return &Camera{opt: opt.withDefaults(), back: make(chan struct{}, 1)}, nil
+}
+
+// Run keeps the stream coming until ctx ends.
+func (c *Camera) Run(ctx context.Context) error {
+	c.mu.Lock()
+	c.last = c.opt.Clock.Now()
+	c.mu.Unlock()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.runConnections(ctx) })
+	g.Go(func() error { return c.runHealth(ctx) })
+	return g.Wait()
+}
+
+// runConnections connects again and again, quickly at first: a camera that was switched back on is there within seconds.
+func (c *Camera) runConnections(ctx context.Context) error {
+	const first = 200 * time.Millisecond
+	wait := first
+	for {
+		opt := c.opt
+		opt.Sink = (*intake)(c)
+		src := newSource(opt, &c.line)
+		err := src.Run(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if src.usable.Load() > 0 {
+			wait = first
+		}
+		c.ended(src, err)
+		pause := wait/2 + rand.N(wait/2+1)
+		if wait = min(wait*2, c.opt.RetryMax); errors.Is(err, ErrRefused) || errors.Is(err, ErrBasic) {
+			pause = c.opt.RefusedFor
+		}
+		if !sleep(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// ended books how a connection ended. The same reason again is not logged again.
+func (c *Camera) ended(src *Source, err error) {
+	c.mu.Lock()
+	same := c.trouble != nil && c.trouble.Error() == err.Error()
+	c.trouble = err
+	c.stats.Connections++
+	c.stats.LostPackets += src.lost.Load()
+	c.stats.BadPackets += src.bad.Load()
+	c.mu.Unlock()
+	if !same {
+		c.opt.Log.Warn("camera connection ended", "camera", c.opt.ID, "err", err)
+	}
+}
+
+// intake is the Camera as its sources see it.
+type intake Camera
+
+func (c *intake) OnUnit(u video.AccessUnit, p video.Params) {
+	c.mu.Lock()
+	c.last, c.size, c.trouble = u.Arrival, p.Size, nil
+	c.stats.Units++
+	c.stats.Bytes += uint64(len(u.Data))
+	c.stats.LastUnit = u.Arrival
+	lost := c.lost
+	c.mu.Unlock()
+	if lost {
+		select {
+		case c.back <- struct{}{}:
+		default:
+		}
+	}
+	c.opt.Sink.OnUnit(u, p)
+}
+
+func (c *intake) Lost(context.Context, string) {}
+func (c *intake) Restored(context.Context)     {}
+
+// runHealth tells the sink. Every connection begins with a keyframe, and so does what follows a loss: the first usable
+// unit after a silence of LostAfter is a keyframe or continues pictures that were only late.
+func (c *Camera) runHealth(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		due := c.last.Mono + c.opt.LostAfter
+		c.mu.Unlock()
+		if wait := due - c.opt.Clock.Now().Mono; wait > 0 {
+			if !sleep(ctx, wait) {
+				return ctx.Err()
+			}
+			continue
+		}
+		c.mu.Lock()
+		c.lost = true
+		reason := c.reason()
+		c.mu.Unlock()
+		c.opt.Sink.Lost(ctx, reason)
+		select {
+		case <-c.back:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		c.mu.Lock()
+		c.lost = false
+		c.mu.Unlock()
+		select { // a second unit may have signalled meanwhile
+		case <-c.back:
+		default:
+		}
+		c.opt.Sink.Restored(ctx)
+	}
+}
+
+func (c *Camera) reason() string {
+	if c.trouble == nil {
+		return "no usable picture came"
+	}
+	return c.trouble.Error()
+}
+
+// Trouble says why there are no pictures, "" while they come.
+func (c *Camera) Trouble() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.trouble == nil && !c.lost {
+		return ""
+	}
+	return c.reason()
+}
+
+// Status returns how the camera is.
+func (c *Camera) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Lost, s.Size = c.lost, c.size
+	if c.trouble != nil || c.lost {
+		s.Trouble, s.Hint = c.reason(), edge.HintOf(c.trouble)
+	}
+	return s
+}
+
+// sleep waits for d; false means that ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

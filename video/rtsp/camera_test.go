@@ -1,0 +1,293 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+	"sitewatch/video/rtsptest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// footage is two seconds of test picture, an IDR every half second.
+var footage = sync.OnceValues(func() (units [][][]byte, err error) {
+	err = rtsptest.Encode(context.Background(), nil, rtsptest.TestPicture(320, 240, 20, 10, 2), func(n [][]byte) error {
+		units = append(units, n)
+		return nil
+	})
+	return units, err
+})
+
+// serve starts a server with one camera that plays the footage in a loop until the test ends.
+func serve(t *testing.T, opt rtsptest.Options, fault rtsptest.Fault) (*rtsptest.Server, *rtsptest.Camera) {
+	t.Helper()
+	units, err := footage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Addr = "127.0.0.1:0"
+	s, err := rtsptest.Listen(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cam := s.Camera("stockroom/main")
+	cam.Set(fault)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	wg.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond) // faster than it says: tests wait less
+		defer tick.Stop()
+		for n := 0; ctx.Err() == nil; n++ {
+			if err := cam.Write(units[n%len(units)], uint32(1<<32-90000+n*4500)); err != nil && ctx.Err() == nil {
+				t.Log(err)
+			}
+			<-tick.C
+		}
+	})
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	return s, cam
+}
+
+// seen is a Sink that remembers.
+type seen struct {
+	mu     sync.Mutex
+	units  []video.AccessUnit
+	params []video.Params
+	health []string
+}
+
+func (s *seen) OnUnit(u video.AccessUnit, p video.Params) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.units, s.params = append(s.units, u), append(s.params, p)
+}
+func (s *seen) Lost(_ context.Context, reason string) { s.said("lost: " + reason) }
+func (s *seen) Restored(context.Context)              { s.said("restored") }
+func (s *seen) said(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health = append(s.health, what)
+}
+func (s *seen) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.units)
+}
+func (s *seen) healthIs(n int) func() bool {
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.health) >= n
+	}
+}
+
+func waitFor(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !cond(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// start runs a Camera with limits a tenth of the real ones.
+func start(t *testing.T, opt Options) (*Camera, *seen) {
+	t.Helper()
+	sink := &seen{}
+	opt.ID, opt.Sink, opt.Clock, opt.Log = "stockroom", sink, edge.NewSystemClock(), slog.New(slog.NewTextHandler(io.Discard, nil))
+	opt.LostAfter, opt.StallAfter, opt.RetryMax, opt.RefusedFor = 900*time.Millisecond, 500*time.Millisecond, 300*time.Millisecond, 400*time.Millisecond
+	c, err := NewCamera(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	return c, sink
+}
+
+func passwordFile(t *testing.T, pw string) string {
+	path := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(path, []byte(pw+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestPicturesComeThrough(t *testing.T) {
+	for name, c := range map[string]struct {
+		server rtsptest.Options
+		fault  rtsptest.Fault
+		user   string
+	}{
+		"nobody asks":                      {},
+		"digest with MD5":                  {server: rtsptest.Options{User: "sitewatch", Password: "hall und rauch"}, user: "sitewatch"},
+		"digest with SHA-256":              {server: rtsptest.Options{User: "sitewatch", Password: "hall und rauch", SHA256: true}, user: "sitewatch"},
+		"parameters in the pictures alone": {fault: rtsptest.NoParameters},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := serve(t, c.server, c.fault)
+			cam, sink := start(t, Options{URL: s.URL("stockroom/main"), User: c.user, PasswordFile: passwordFile(t, c.server.Password)})
+			waitFor(t, "60 pictures", func() bool { return sink.count() >= 60 }) // over the wrap of RTP time
+			sink.mu.Lock()
+			defer sink.mu.Unlock()
+			if !sink.units[0].Keyframe || sink.units[0].PTS != 0 {
+				t.Errorf("first picture: IDR %v, PTS %d, want an IDR at 0", sink.units[0].Keyframe, sink.units[0].PTS)
+			}
+			for i := 1; i < len(sink.units); i++ {
+				if d := sink.units[i].PTS - sink.units[i-1].PTS; d != 4500 {
+					t.Errorf("picture %d came %d ticks after the one before, want 4500", i, d)
+				}
+			}
+			if got, want := sink.params[0].Size, (video.Size{Width: 320, Height: 240}); got != want {
+				t.Errorf("got size %v, want %v", got, want)
+			}
+			if st := cam.Status(); st.Lost || st.Trouble != "" || st.Units < 60 {
+				t.Errorf("got status %+v", st)
+			}
+		})
+	}
+}
+
+func TestHealth(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  func(s *rtsptest.Server, cam *rtsptest.Camera, on bool)
+		reason string
+	}{
+		"stalls with the connection open": {func(_ *rtsptest.Server, cam *rtsptest.Camera, on bool) {
+			cam.Set(map[bool]rtsptest.Fault{true: rtsptest.Stall}[on])
+		}, "no pictures"},
+		"dies and comes back": {func(s *rtsptest.Server, _ *rtsptest.Camera, on bool) { s.SetDown(on) }, ""},
+		"sends rubbish": {func(_ *rtsptest.Server, cam *rtsptest.Camera, on bool) {
+			cam.Set(map[bool]rtsptest.Fault{true: rtsptest.Rubbish}[on])
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, server := serve(t, rtsptest.Options{}, rtsptest.None)
+			cam, sink := start(t, Options{URL: s.URL("stockroom/main")})
+			waitFor(t, "pictures", func() bool { return sink.count() > 5 })
+			c.fault(s, server, true)
+			waitFor(t, "camera-lost", sink.healthIs(1))
+			if cam.Trouble() == "" {
+				t.Error("a lost camera has no trouble")
+			}
+			n := sink.count()
+			c.fault(s, server, false)
+			waitFor(t, "restored", sink.healthIs(2))
+			waitFor(t, "pictures again", func() bool { return sink.count() > n+20 })
+			sink.mu.Lock()
+			defer sink.mu.Unlock()
+			for i, h := range sink.health { // random bytes may once in a while be taken for a picture
+				if want := []string{"lost: ", "restored"}[i%2]; !strings.HasPrefix(h, want) || i == 0 && !strings.Contains(h, c.reason) {
+					t.Errorf("got %q, want lost (%s), restored", sink.health, c.reason)
+				}
+			}
+			for i := 1; i < len(sink.units); i++ {
+				if sink.units[i].PTS <= sink.units[i-1].PTS {
+					t.Errorf("PTS went from %d to %d", sink.units[i-1].PTS, sink.units[i].PTS)
+				}
+			}
+		})
+	}
+}
+
+func TestAbsentAtStart(t *testing.T) {
+	s, _ := serve(t, rtsptest.Options{}, rtsptest.None)
+	s.SetDown(true)
+	_, sink := start(t, Options{URL: s.URL("stockroom/main")})
+	waitFor(t, "camera-lost", sink.healthIs(1))
+	s.SetDown(false)
+	back := time.Now()
+	waitFor(t, "restored", sink.healthIs(2))
+	if d := time.Since(back); d > 2*time.Second {
+		t.Errorf("took %v to come back", d)
+	}
+}
+
+func TestWhyItIsLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		server rtsptest.Options
+		opt    Options
+		want   error
+	}{
+		"wrong password": {rtsptest.Options{User: "u", Password: "right"}, Options{User: "u"}, ErrRefused},
+		"no user":        {rtsptest.Options{User: "u", Password: "right"}, Options{}, ErrRefused},
+		"Basic only":     {rtsptest.Options{User: "u", Password: "wrong-secret", Basic: true}, Options{User: "u"}, ErrBasic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := serve(t, c.server, rtsptest.None)
+			c.opt.URL = s.URL("stockroom/main")
+			c.opt.PasswordFile = passwordFile(t, "wrong-secret")
+			c.opt.Clock, c.opt.Sink = edge.NewSystemClock(), &seen{}
+			err := NewSource(c.opt).Run(t.Context())
+			if !errors.Is(err, c.want) || edge.HintOf(err) == "" {
+				t.Errorf("got %v (hint %q), want %v", err, edge.HintOf(err), c.want)
+			}
+			if strings.Contains(err.Error(), "wrong-secret") {
+				t.Errorf("the password is in %q", err)
+			}
+		})
+	}
+	s, _ := serve(t, rtsptest.Options{}, rtsptest.None)
+	o := Options{URL: s.URL("elsewhere"), Clock: edge.NewSystemClock(), Sink: &seen{}}
+	if err := NewSource(o).Run(t.Context()); err == nil || edge.HintOf(err) == "" {
+		t.Errorf("unknown path: got %v, want a hint", err)
+	}
+	o.URL, o.PasswordFile = s.URL("stockroom/main"), "/nonexistent/pw"
+	if err := NewSource(o).Run(t.Context()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no password file: got %v", err)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for _, bad := range []string{"", "camera", "http://camera/main", "rtsp://user:hush@camera/main", "rtsp://user:hu%sh@camera/main", "rtsp:///main"} {
+		_, err := NewCamera(Options{URL: bad})
+		if !errors.Is(err, ErrAddress) || edge.HintOf(err) == "" {
+			t.Errorf("%q: got %v, want ErrAddress with a hint", bad, err)
+		} else if strings.Contains(err.Error(), "hu") {
+			t.Errorf("%q: password in %q", bad, err)
+		}
+	}
+	got := safeText(errors.New("dial rtsp://u:hush@cam/x\x1b[2J: hush"), "hush")
+	if strings.Contains(got, "hush") || strings.Contains(got, "\x1b") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLossDropsToTheNextWholeIDR(t *testing.T) {
+	s, cam := serve(t, rtsptest.Options{}, rtsptest.None)
+	c, sink := start(t, Options{URL: s.URL("stockroom/main")})
+	waitFor(t, "pictures", func() bool { return sink.count() > 5 })
+	cam.Set(rtsptest.Lossy)
+	waitFor(t, "losses", func() bool { n := sink.count(); return n > 60 })
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	broken := 0
+	for i := 1; i < len(sink.units); i++ {
+		if sink.units[i].PTS-sink.units[i-1].PTS == 4500 {
+			continue
+		}
+		if broken++; !sink.units[i].Keyframe {
+			t.Errorf("after a loss picture %d is no IDR", i)
+		}
+	}
+	if broken == 0 {
+		t.Error("no loss was seen")
+	}
+	_ = c
+}
