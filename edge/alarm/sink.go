@@ -1,0 +1,163 @@
+package alarm
+
+import (
+	"context"
+	"fmt"
+
+	"sitewatch/edge"
+	"sitewatch/edge/journal"
+)
+
+// Sink is the desk's place for one panel. Its calls are taken one after another.
+type Sink struct {
+	desk  *Desk
+	panel edge.PanelID
+
+	turn   chan struct{}       // holds one token: who has it may use what follows
+	memory journal.PanelMemory // as on disk, when loaded
+	loaded bool
+}
+
+func newSink(d *Desk, id edge.PanelID) *Sink {
+	s := &Sink{desk: d, panel: id, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s
+}
+
+func (s *Sink) take(ctx context.Context) error {
+	select {
+	case <-s.turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Sink) give() { s.turn <- struct{}{} }
+
+// load makes sure that memory is what the journal has. After a commit whose outcome is unknown it is read again, behind
+// that commit.
+func (s *Sink) load(ctx context.Context) error {
+	if s.loaded {
+		return nil
+	}
+	m, err := s.desk.opt.Journal.PanelMemory(ctx, s.panel)
+	if err != nil {
+		return err
+	}
+	s.memory, s.loaded = m, true
+	return nil
+}
+
+// Signal journals what the signals mean, all in one transaction. Nil means that they are on disk, or were before: the
+// driver may acknowledge. After an error it must not; the panel repeats itself and nothing is journalled twice.
+func (s *Sink) Signal(ctx context.Context, sigs ...edge.Signal) error {
+	if err := s.take(ctx); err != nil {
+		return fmt.Errorf("signal of panel %s: %w", s.panel, err)
+	}
+	defer s.give()
+	if err := s.signal(ctx, sigs); err != nil {
+		s.loaded = false
+		return fmt.Errorf("signal of panel %s: %w", s.panel, err)
+	}
+	return nil
+}
+
+func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
+	if err := s.load(ctx); err != nil {
+		return err
+	}
+	b := journal.Batch{Panel: s.panel}
+	states := s.desk.opt.Journal.Partitions()
+	event := 0 // 1 + index of the batch's last event that is no amendment
+	for _, sig := range sigs {
+		sig.Panel, sig.Key = s.panel, foldKey(sig.Key)
+		again, err := s.again(ctx, sig)
+		if err != nil {
+			return err
+		}
+		if again {
+			s.desk.opt.Log.Debug("panel repeated itself", "panel", s.panel)
+			continue
+		}
+		en := journal.Entry{Key: sig.Key, At: sig.At}
+		if sig.Kind == edge.KindAmended && (event > 0 || s.amendable(sig.At)) {
+			en.Event, en.Amends = amendment(sig, s.memory.Event), event
+		} else {
+			if sig.Kind == edge.KindAmended {
+				sig.Kind = edge.KindUnknown // a text whose event nobody knows
+			}
+			out := s.desk.tracker.track(sig, states)
+			en.Event = out.event
+			b.Partitions = append(b.Partitions, out.partitions...)
+			event = len(b.Entries) + 1
+		}
+		b.Entries = append(b.Entries, en)
+	}
+	if len(b.Entries) == 0 {
+		return nil
+	}
+	seqs, err := s.desk.opt.Journal.Commit(ctx, b)
+	if err != nil {
+		return err
+	}
+	s.committed(b, seqs, event)
+	return nil
+}
+
+// again says whether sig is journalled already.
+func (s *Sink) again(ctx context.Context, sig edge.Signal) (bool, error) {
+	if repeats(sig, s.memory) {
+		return true, nil
+	}
+	if !sig.Old || len(sig.Key) == 0 {
+		return false, nil
+	}
+	at, ok, err := s.desk.opt.Journal.KeySeen(ctx, s.panel, sig.Key)
+	return ok && within(sig.At, at, window(sig)), err
+}
+
+// amendable says whether a text that arrives at now belongs to the panel's last event.
+func (s *Sink) amendable(now edge.Stamp) bool {
+	return s.memory.Event > 0 && !s.memory.Settled && within(now, s.memory.EventAt, textWithin)
+}
+
+func amendment(sig edge.Signal, amends edge.Seq) edge.Event {
+	text := clean(sig.Text, maxText)
+	ev := edge.Event{
+		Kind: edge.KindAmended, Panel: sig.Panel, Amends: amends, Text: text,
+		Why: "Text from the panel: " + text, Raw: sig.Raw[:min(len(sig.Raw), maxRaw)],
+	}
+	ev.Occurred, _ = occurred(sig)
+	return ev
+}
+
+// committed brings memory to what the commit has written.
+func (s *Sink) committed(b journal.Batch, seqs []edge.Seq, event int) {
+	m := journal.PanelMemory{Event: s.memory.Event, EventAt: s.memory.EventAt}
+	for _, en := range b.Entries {
+		if len(en.Key) > 0 {
+			m.Keys = append(m.Keys, en.Key)
+		}
+		m.At = en.At
+	}
+	if event > 0 {
+		m.Event, m.EventAt = seqs[event-1], b.Entries[event-1].At
+	}
+	s.memory = m
+}
+
+// Settle says that another frame has come since the last signal, so that the panel knows that we have it: the same frame
+// again is news from now on. It is remembered at once and on disk within about a second.
+func (s *Sink) Settle(ctx context.Context) error {
+	if err := s.take(ctx); err != nil {
+		return fmt.Errorf("settle panel %s: %w", s.panel, err)
+	}
+	defer s.give()
+	if s.loaded && (s.memory.Settled || s.memory.Event == 0 && len(s.memory.Keys) == 0) {
+		return nil
+	}
+	s.memory.Settled = true
+	s.desk.opt.Journal.Settle(s.panel)
+	return nil
+}
