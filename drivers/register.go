@@ -1,0 +1,15 @@
+// Package drivers lists the panels that the box can read. Each has a folder of its own beside this file; README.md says
+// how to add one.
+package drivers
+
+import (
+	"sitewatch/drivers/galaxy"
+	"sitewatch/drivers/panel"
+)
+
+// All returns the drivers of this build.
+func All() panel.Registry {
+	var r panel.Registry
+	r.Register(galaxy.Driver)
+	return r
+}
