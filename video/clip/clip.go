@@ -1,0 +1,82 @@
+// Package clip cuts the pictures around an alarm out of a camera's ring into a sealed MP4, and takes a still of the
+// alarm moment.
+//
+// The Cutter works off what the journal wants. A clip begins at the IDR at or before the asked beginning, is written as
+// fragments of at most a second while the pictures come, and appears by fsync, rename and fsync of the directory; only then
+// the journal hears of it. What a kill leaves behind is taken up again: a file that was renamed is adopted, a half one is cut
+// back to its last whole fragment and sealed, one that has nothing is begun anew or reported lost. Every wanted clip ends as
+// ready or lost, and says why it is shorter than asked.
+//
+// A clip holds no pictures of its own but those of the fragment that it is writing: it reads the ring by position. If the
+// disk is slower than the ring is long, pictures are missing and the clip's reason says so; the camera and the journal
+// never wait for it (P5).
+package clip
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+	"sitewatch/video/ring"
+)
+
+// Jobs is the journal's side: which clips are wanted, and where they are told of.
+type Jobs interface {
+	WantedClips(ctx context.Context) ([]edge.ClipJob, error)
+	ClipsChanged() <-chan struct{}
+	ClipCutting(ctx context.Context, id edge.ClipID) error
+	StillReady(ctx context.Context, f edge.ClipFile) error
+	ClipReady(ctx context.Context, fact edge.ClipFact, f edge.ClipFile) error
+	ClipLost(ctx context.Context, id edge.ClipID, reason string) error
+}
+
+// Stiller makes a JPEG of a keyframe. It is motion.Eye; a clip without still is fine.
+type Stiller interface {
+	Still(ctx context.Context, p video.Params, u video.AccessUnit) ([]byte, error)
+}
+
+// Camera is where the pictures of one camera come from.
+type Camera struct {
+	Ring    *ring.Ring
+	Trouble func() string // why there are no pictures, "" while they come; nil: unknown
+}
+
+// Options describe a Cutter.
+type Options struct {
+	Dir     string // where clips are; it must exist
+	Cameras map[edge.CameraID]Camera
+	Jobs    Jobs
+	Eye     Stiller // nil: no stills
+	Clock   edge.Clock
+	Log     *slog.Logger
+	// AtOnce is how many clips are cut at a time, 32 when zero. The rest wait in the order of their alarms and hold no
+	// memory while they do. One that waits for longer than the ring is deep begins with what the ring still has, and its
+	// reason says so: holding the pictures for all of them instead would grow with the number of alarms (P7), and the
+	// clips that are being cut of the same cameras show the same minute.
+	AtOnce int
+}
+
+const (
+	// grace is how long after its end a clip waits for pictures that are late, or for a camera that is away.
+	grace = 5 * time.Second
+	// fragmentTicks and fragmentBytes end a fragment: what a kill can cost, and what a clip holds in memory.
+	fragmentTicks = video.Second
+	fragmentBytes = 4 << 20
+	// slack is how much later than asked a clip may begin without that being worth a reason: an IDR every few seconds is
+	// common, and the first picture after the beginning is then as good as any.
+	slack = 500 * time.Millisecond
+)
+
+// span is what a job asks for, in Mono of the present boot.
+type span struct{ at, from, to time.Duration }
+
+// spanOf measures by Mono while the machine was not booted since the alarm (edge/TIME.md).
+func spanOf(job edge.ClipJob, now edge.Stamp) span {
+	at := job.At.Mono
+	if _, ok := now.Since(job.At); !ok {
+		at = now.Mono - now.Wall.Sub(job.At.Wall)
+	}
+	return span{at: at, from: at - job.At.Wall.Sub(job.From), to: at + job.To.Sub(job.At.Wall)}
+}

@@ -1,0 +1,334 @@
+package clip
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+	"sitewatch/video/ring"
+	"sitewatch/video/rtsp"
+	"sitewatch/video/rtsptest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// journal is the smallest thing that keeps clip rows.
+type journal struct {
+	mu      sync.Mutex
+	jobs    map[edge.ClipID]edge.ClipJob
+	stills  []edge.ClipFile
+	ready   map[edge.ClipID]edge.ClipFact
+	files   map[edge.ClipID]edge.ClipFile
+	lost    map[edge.ClipID]string
+	changed chan struct{}
+	err     error
+}
+
+func newJournal() *journal {
+	return &journal{jobs: map[edge.ClipID]edge.ClipJob{}, ready: map[edge.ClipID]edge.ClipFact{},
+		files: map[edge.ClipID]edge.ClipFile{}, lost: map[edge.ClipID]string{}, changed: make(chan struct{})}
+}
+
+func (j *journal) change() { close(j.changed); j.changed = make(chan struct{}) }
+
+func (j *journal) want(job edge.ClipJob) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.jobs[job.ID] = job
+	j.change()
+}
+func (j *journal) WantedClips(context.Context) (out []edge.ClipJob, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, job := range j.jobs {
+		out = append(out, job)
+	}
+	return out, j.err
+}
+func (j *journal) ClipsChanged() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.changed
+}
+func (j *journal) ClipCutting(_ context.Context, id edge.ClipID) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	job := j.jobs[id]
+	job.Cutting = true
+	j.jobs[id] = job
+	return j.err
+}
+func (j *journal) StillReady(_ context.Context, f edge.ClipFile) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	job := j.jobs[f.ID]
+	job.Still = true
+	j.jobs[f.ID] = job
+	j.stills = append(j.stills, f)
+	return j.err
+}
+func (j *journal) ClipReady(_ context.Context, fact edge.ClipFact, f edge.ClipFile) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return j.err
+	}
+	delete(j.jobs, f.ID)
+	j.ready[f.ID], j.files[f.ID] = fact, f
+	j.change()
+	return nil
+}
+func (j *journal) ClipLost(_ context.Context, id edge.ClipID, reason string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.jobs, id)
+	j.lost[id] = reason
+	j.change()
+	return j.err
+}
+
+// outcome waits for a clip's end.
+func (j *journal) outcome(t *testing.T, id edge.ClipID) (edge.ClipFact, edge.ClipFile, string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		j.mu.Lock()
+		fact, ready := j.ready[id]
+		file, reason := j.files[id], j.lost[id]
+		j.mu.Unlock()
+		if ready || reason != "" {
+			return fact, file, reason
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("clip %s came to no end", id)
+		}
+	}
+}
+
+// eye is a Stiller that fails the first times.
+type eye struct {
+	mu    sync.Mutex
+	fails int
+}
+
+func (e *eye) Still(_ context.Context, p video.Params, u video.AccessUnit) ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fails--; e.fails >= 0 {
+		return nil, errors.New("no eye is up")
+	}
+	if !u.Keyframe || !p.Valid() {
+		return nil, errors.New("not a keyframe")
+	}
+	return []byte("\xff\xd8 picture \xff\xd9"), nil
+}
+
+func run(t *testing.T, f func(ctx context.Context) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(stop)
+	return stop
+}
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// footage is ten seconds of test picture at 10/s with an IDR every second.
+var footage = sync.OnceValues(func() (units [][][]byte, err error) {
+	err = rtsptest.Encode(context.Background(), nil, rtsptest.TestPicture(320, 240, 10, 10, 10), func(n [][]byte) error {
+		units = append(units, n)
+		return nil
+	})
+	return units, err
+})
+
+// scripted fills a ring with pictures that came in at 10/s from Mono 0 on, without waiting for them.
+func scripted(t *testing.T, r *ring.Ring, from, to int) {
+	t.Helper()
+	units, err := footage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var params video.Params
+	for n := from; n < to; n++ {
+		at := time.Duration(n) * 100 * time.Millisecond
+		stamp := edge.Stamp{Wall: wall0.Add(at), Mono: at, Boot: "b"}
+		u, sps, pps, err := video.NewH264Unit(units[n%len(units)], video.TicksOf(at), stamp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sps != nil {
+			if params, err = video.NewH264Params(sps, pps); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.Push(u, params)
+	}
+}
+
+var wall0 = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+
+// clock stands still.
+type clock struct{ at time.Duration }
+
+func (c clock) Now() edge.Stamp { return edge.Stamp{Wall: wall0.Add(c.at), Mono: c.at, Boot: "b"} }
+
+// alarm is a job for an alarm at Mono at.
+func alarm(at, before, after time.Duration) edge.ClipJob {
+	stamp := clock{at}.Now()
+	return edge.ClipJob{ClipRef: edge.ClipRef{ID: edge.ClipID(edge.NewID()), Camera: "stockroom",
+		From: stamp.Wall.Add(-before), To: stamp.Wall.Add(after)}, Seq: 7, Kind: edge.KindIntruder, At: stamp}
+}
+
+type probed struct {
+	Packets []struct {
+		PTS   float64 `json:"pts_time,string"`
+		DTS   float64 `json:"dts_time,string"`
+		Flags string  `json:"flags"`
+		Hash  string  `json:"data_hash"`
+	} `json:"packets"`
+	Streams []struct {
+		Codec    string `json:"codec_name"`
+		Width    int    `json:"width"`
+		TimeBase string `json:"time_base"`
+		Frames   string `json:"nb_read_frames"`
+	} `json:"streams"`
+}
+
+// probe lets ffprobe demux and decode the whole file; anything on its stderr fails the test.
+func probe(t *testing.T, path string) (p probed) {
+	t.Helper()
+	if _, err := exec.LookPath("ffprobe"); err != nil {
+		t.Fatal("ffprobe is not installed: apt-get install ffmpeg")
+	}
+	cmd := exec.Command("ffprobe", "-v", "warning", "-of", "json", "-show_packets", "-show_streams", "-count_frames", "-show_data_hash", "sha256", path)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("ffprobe: %v: %s", err, stderr.String())
+	}
+	if err := json.Unmarshal(out, &p); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Streams) != 1 || len(p.Packets) == 0 || p.Streams[0].Codec != "h264" || p.Streams[0].TimeBase != "1/90000" {
+		t.Fatalf("got %d packets, streams %+v", len(p.Packets), p.Streams)
+	}
+	if p.Packets[0].PTS != 0 || p.Packets[0].DTS != 0 || !strings.HasPrefix(p.Packets[0].Flags, "K") {
+		t.Errorf("first packet is %+v, want a keyframe at 0", p.Packets[0])
+	}
+	for i := 1; i < len(p.Packets); i++ {
+		if p.Packets[i].DTS <= p.Packets[i-1].DTS {
+			t.Errorf("packet %d is at %v after %v", i, p.Packets[i].DTS, p.Packets[i-1].DTS)
+		}
+	}
+	return p
+}
+
+func checkFile(t *testing.T, fact edge.ClipFact, f edge.ClipFile) {
+	t.Helper()
+	b, err := os.ReadFile(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := sha256.Sum256(b); sum != f.SHA256 || fact.SHA256.String() != edge.HexBytes(sum[:]).String() || f.SizeBytes != int64(len(b)) {
+		t.Errorf("digest or size of %s is wrong", f.Path)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(f.Path), "*tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestFromTheCameraToAPlayableClip(t *testing.T) {
+	units, err := footage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := rtsptest.Listen(t.Context(), rtsptest.Options{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cam := s.Camera("stockroom/main")
+	run(t, s.Run)
+	run(t, func(ctx context.Context) error {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ctx.Err() == nil; n++ {
+			cam.Write(units[n%len(units)], uint32(n*9000))
+			<-tick.C
+		}
+		return nil
+	})
+	clk := edge.NewSystemClock()
+	r := ring.New(ring.Options{Keep: 5 * time.Second, LimitBytes: 8 << 20})
+	camera, err := rtsp.NewCamera(rtsp.Options{ID: "stockroom", URL: s.URL("stockroom/main"), Sink: intoRing{r}, Clock: clk, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, camera.Run)
+	dir, j := t.TempDir(), newJournal()
+	eye := &eye{fails: 2}
+	run(t, New(Options{Dir: dir, Cameras: map[edge.CameraID]Camera{"stockroom": {Ring: r, Trouble: camera.Trouble}}, Jobs: j, Eye: eye, Clock: clk, Log: quiet}).Run)
+
+	for deadline := time.Now().Add(20 * time.Second); r.Stats().Span < 4*time.Second; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the ring does not fill: %+v, %q", r.Stats(), camera.Trouble())
+		}
+	}
+	const before, after = 3 * time.Second, 2 * time.Second
+	now := clk.Now()
+	ids := []edge.ClipID{edge.ClipID(edge.NewID()), edge.ClipID(edge.NewID())} // two alarms share the ring
+	for i, id := range ids {
+		j.want(edge.ClipJob{ClipRef: edge.ClipRef{ID: id, Camera: "stockroom", From: now.Wall.Add(-before), To: now.Wall.Add(after)}, Seq: edge.Seq(i + 1), At: now})
+	}
+	for _, id := range ids {
+		fact, file, reason := j.outcome(t, id)
+		ended := clk.Now()
+		if reason != "" || fact.Reason != "" {
+			t.Fatalf("clip lost %q, short %q", reason, fact.Reason)
+		}
+		checkFile(t, fact, file)
+		p := probe(t, file.Path)
+		// The pictures before the alarm: the first one is earlier than asked, by less than one GOP.
+		if early := now.Wall.Add(-before).Sub(fact.From); early < 0 || early > 1100*time.Millisecond {
+			t.Errorf("begins %v before what was asked, want 0 to one GOP", early)
+		}
+		if n := len(p.Packets); n < 50 || n > 62 {
+			t.Errorf("got %d pictures, want 50 and up to one GOP more", n)
+		}
+		if late, _ := ended.Since(now); late > after+2*time.Second {
+			t.Errorf("the clip was there %v after the alarm, want %v and a little", late, after)
+		}
+		if fact.StillBytes == 0 || fact.StillSHA256 == nil {
+			t.Error("no still, although the eye came up at the third try")
+		}
+	}
+	if len(j.stills) != 2 || j.stills[0].Part != edge.PartStill {
+		t.Errorf("got stills %+v, want 2", j.stills)
+	}
+}
+
+type intoRing struct{ r *ring.Ring }
+
+func (i intoRing) OnUnit(u video.AccessUnit, p video.Params) { i.r.Push(u, p) }
+func (i intoRing) Lost(context.Context, string)              {}
+func (i intoRing) Restored(context.Context)                  {}
