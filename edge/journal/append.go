@@ -161,6 +161,14 @@ func (t *tx) insert(ctx context.Context, evs []sealed) error {
 	}
 	end := &evs[len(evs)-1]
 	t.head = head{end.event.Seq, end.hash}
+	return nil
+}
+
+// setHead writes the end of the chain, once per transaction.
+func (t *tx) setHead(ctx context.Context) error {
+	if t.head == t.j.head {
+		return nil
+	}
 	_, err := t.exec(ctx, `update journal set head_seq = ?, head_hash = ?`, int64(t.head.seq), t.head.hash[:])
 	return err
 }

@@ -248,6 +248,7 @@ func (j *Journal) idle(ctx context.Context) error {
 		j.opt.Log.Warn("journal: upkeep", "err", err)
 	}
 	for len(j.queue) == 0 && (j.space.over || j.space.added >= lookAfter) {
+		edge.Beat(ctx)
 		if err := j.keepSpace(ctx); err != nil {
 			return err
 		}

@@ -195,6 +195,9 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 		}
 	}
 	if err == nil {
+		err = t.setHead(ctx)
+	}
+	if err == nil {
 		_, err = t.exec(ctx, "commit")
 	}
 	if err != nil {
