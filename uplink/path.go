@@ -1,0 +1,61 @@
+package uplink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sitewatch/edge"
+)
+
+// signalPath leaves the newest state of the link for runPath.
+func (c *Client) signalPath(up bool) {
+	select {
+	case <-c.links: // an older state that nobody has looked at
+	default:
+	}
+	c.links <- up // never blocks: only runLink sends, and the place is free now
+}
+
+// runPath makes silence an event (P8): path-lost when the SOC has been out of reach for PathLostAfter, and its end.
+func (c *Client) runPath(ctx context.Context) error {
+	down := time.NewTimer(c.o.PathLostAfter) // a box that starts without a SOC has lost its path, too
+	defer down.Stop()
+	lost := false
+	for {
+		select {
+		case up := <-c.links:
+			switch {
+			case !up && !lost:
+				down.Reset(c.o.PathLostAfter)
+			case up:
+				down.Stop()
+				if !lost {
+					continue
+				}
+				lost = !c.report(ctx, edge.Event{Kind: edge.KindPathLost.Restored(), Why: "The line to the SOC is back."})
+			}
+		case <-down.C:
+			lost = c.report(ctx, edge.Event{Kind: edge.KindPathLost,
+				Why: fmt.Sprintf("The SOC at %s has been out of reach for %s.", c.o.SOC, c.o.PathLostAfter)})
+			if !lost {
+				down.Reset(c.o.PathLostAfter)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (c *Client) report(ctx context.Context, e edge.Event) bool {
+	if c.o.Report == nil {
+		return true
+	}
+	if err := c.o.Report(ctx, e); err != nil {
+		if ctx.Err() == nil {
+			c.o.Log.Error("the state of the line to the SOC is not journalled", "err", err)
+		}
+		return false
+	}
+	return true
+}

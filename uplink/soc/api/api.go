@@ -1,0 +1,179 @@
+// Package api serves what the ledger knows to people and programs at the SOC: JSON, server-sent events, clips, health
+// and metrics, and, at /, the console that it is given.
+//
+// It has no accounts yet, so it serves loopback names only and refuses requests that a page of another origin makes a
+// browser send. Every field of an answer is present; what is not known is empty. Handlers run on their requests'
+// goroutines; a reader that is slow loses its stream and nothing else.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/soc/ledger"
+)
+
+// Presence knows which boxes are connected.
+type Presence interface {
+	Online(site edge.SiteID) (seen time.Time, connected bool)
+	Nudge(site edge.SiteID) // there is a new command for it
+}
+
+// Options of the API.
+type Options struct {
+	Ledger   ledger.Ledger
+	Presence Presence
+	ClipPath func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string
+	Console  http.Handler // serves / and what is below it
+	Clock    edge.Clock
+	Log      *slog.Logger
+	Gatherer prometheus.Gatherer
+}
+
+// API serves HTTP.
+type API struct {
+	o       Options
+	streams chan struct{} // capacity maxStreams: one place per open event stream
+}
+
+const (
+	maxConns   = 512
+	maxStreams = 64
+	maxBody    = 16 << 10
+)
+
+// New makes the API.
+func New(o Options) *API { return &API{o: o, streams: make(chan struct{}, maxStreams)} }
+
+// CheckListen refuses an address that others than this machine could reach.
+func CheckListen(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("http address %q: %w", addr, err)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return edge.WithHint(fmt.Errorf("http address %q is not loopback", addr),
+		"the console has no accounts yet: listen on 127.0.0.1 and put a proxy with both in front")
+}
+
+// Run serves on ln, which must be loopback, until ctx ends, and closes ln.
+func (a *API) Run(ctx context.Context, ln net.Listener) error {
+	if err := CheckListen(ln.Addr().String()); err != nil {
+		ln.Close()
+		return err
+	}
+	srv := &http.Server{
+		Handler:           a.Handler(),
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the event streams
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      30 * time.Second, // streams and files set their own
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(a.o.Log.Handler(), slog.LevelDebug),
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := srv.Serve(netutil.LimitListener(ln, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve http: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		if srv.Shutdown(sctx) != nil {
+			return srv.Close() // somebody reads a clip slowly; they can ask again
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// Handler is the API without a listener.
+func (a *API) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", a.health)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.o.Gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /api/v1/sites", a.sites)
+	mux.HandleFunc("GET /api/v1/events", a.events)
+	mux.HandleFunc("GET /api/v1/events/stream", a.stream)
+	mux.HandleFunc("GET /api/v1/clips/{id}", a.clip)
+	mux.HandleFunc("POST /api/v1/sites/{id}/commands", a.postCommand)
+	mux.HandleFunc("GET /api/v1/commands/{id}", a.command)
+	for _, p := range []string{"/healthz", "/metrics", "/api/v1/sites", "/api/v1/events", "/api/v1/events/stream", "/api/v1/clips/{id}", "/api/v1/commands/{id}"} {
+		mux.HandleFunc(p, notAllowed("GET, HEAD"))
+	}
+	mux.HandleFunc("/api/v1/sites/{id}/commands", notAllowed("POST"))
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, "there is nothing at this address")
+	})
+	if a.o.Console != nil {
+		mux.Handle("/", a.o.Console)
+	}
+	return guard(mux)
+}
+
+func notAllowed(allow string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		fail(w, http.StatusMethodNotAllowed, "the method "+r.Method+" is not possible here")
+	}
+}
+
+func (a *API) health(w http.ResponseWriter, r *http.Request) {
+	if _, _, err := a.o.Ledger.Head(r.Context()); err != nil {
+		a.trouble(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintln(w, "ok")
+}
+
+func reply(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("api: an answer does not marshal: " + err.Error())
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	w.Write(append(b, '\n'))
+}
+
+func fail(w http.ResponseWriter, code int, sentence string) {
+	reply(w, code, map[string]string{"error": sentence})
+}
+
+// trouble is for errors of our own: they are logged here and not told.
+func (a *API) trouble(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody is listening
+	}
+	if errors.Is(err, ledger.ErrNotFound) {
+		fail(w, http.StatusNotFound, "there is nothing with this id")
+		return
+	}
+	a.o.Log.Error("a request failed", "path", r.URL.Path, "err", err)
+	fail(w, http.StatusInternalServerError, "the SOC cannot read its ledger at the moment")
+}
+
+// items is a list as the API gives it.
+type items struct {
+	Items any           `json:"items"`
+	Next  *ledger.Index `json:"next,omitempty"`
+}

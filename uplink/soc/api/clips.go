@@ -1,0 +1,89 @@
+package api
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/soc/ledger"
+	"sitewatch/uplink/wire"
+)
+
+// fileTimeout is how long one answer with a part of a clip may take; a player asks again from where it was.
+const fileTimeout = 10 * time.Minute
+
+type clip struct {
+	ID     edge.ClipID      `json:"id"`
+	Site   edge.SiteID      `json:"site"`
+	Camera edge.CameraID    `json:"camera"`
+	Event  eventRef         `json:"event"`
+	From   stamp            `json:"from"`
+	To     stamp            `json:"to"`
+	State  ledger.ClipState `json:"state"`
+	Reason string           `json:"reason"`
+	Bytes  int64            `json:"bytes"`
+	SHA256 edge.HexBytes    `json:"sha256"`
+}
+
+type eventRef struct {
+	Journal edge.JournalID `json:"journal"`
+	Seq     edge.Seq       `json:"seq"`
+}
+
+// clip serves clips/{id}, clips/{id}.mp4 and clips/{id}.jpg: a wildcard of the mux takes a whole element of the path.
+func (a *API) clip(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r.URL.Query()) {
+		return
+	}
+	id, part := r.PathValue("id"), edge.FilePart(0)
+	if s, ok := strings.CutSuffix(id, ".mp4"); ok {
+		id, part = s, edge.PartClip
+	} else if s, ok := strings.CutSuffix(id, ".jpg"); ok {
+		id, part = s, edge.PartStill
+	}
+	if !wire.ValidID(id) { // and so can be no path
+		fail(w, http.StatusNotFound, "there is no clip with this id")
+		return
+	}
+	c, err := a.o.Ledger.Clip(r.Context(), edge.ClipID(id))
+	if err != nil {
+		a.trouble(w, r, err)
+		return
+	}
+	if part == 0 {
+		reply(w, http.StatusOK, clip{ID: c.ID, Site: c.Site, Camera: c.Camera, Event: eventRef{c.Journal, c.Seq}, From: stamp(c.From),
+			To: stamp(c.To), State: c.State, Reason: c.Reason, Bytes: c.SizeBytes, SHA256: c.SHA256})
+		return
+	}
+	a.file(w, r, &c, part)
+}
+
+// file serves a finished file, with ranges. Its bytes never change under an id.
+func (a *API) file(w http.ResponseWriter, r *http.Request, c *ledger.Clip, part edge.FilePart) {
+	there, kind := c.Still, "image/jpeg"
+	if part == edge.PartClip {
+		there, kind = len(c.SHA256) > 0, "video/mp4"
+	}
+	if !there {
+		fail(w, http.StatusNotFound, "this file has not arrived yet")
+		return
+	}
+	f, err := os.Open(a.o.ClipPath(c.Site, c.ID, part))
+	if err != nil {
+		a.trouble(w, r, err)
+		return
+	}
+	defer f.Close()
+	if err := http.NewResponseController(w).SetWriteDeadline(a.o.Clock.Now().Wall.Add(fileTimeout)); err != nil {
+		a.trouble(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+	if part == edge.PartClip {
+		w.Header().Set("ETag", `"`+c.SHA256.String()+`"`)
+	}
+	http.ServeContent(w, r, "", time.Time{}, f)
+}

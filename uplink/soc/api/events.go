@@ -1,0 +1,133 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/soc/ledger"
+)
+
+// event is an event as the API gives it: every field present.
+type event struct {
+	Index      ledger.Index     `json:"index"`
+	Site       edge.SiteID      `json:"site"`
+	Journal    edge.JournalID   `json:"journal"`
+	Seq        edge.Seq         `json:"seq"`
+	Lane       edge.Lane        `json:"lane"`
+	Kind       edge.Kind        `json:"kind"`
+	Code       string           `json:"code"`
+	Panel      edge.PanelID     `json:"panel"`
+	Partition  edge.PartitionID `json:"partition"`
+	Zone       edge.ZoneID      `json:"zone"`
+	ZoneName   string           `json:"zone_name"`
+	Text       string           `json:"text"`
+	Why        string           `json:"why"`
+	Cameras    []edge.CameraID  `json:"cameras"`
+	Confirmed  bool             `json:"confirmed"`
+	Amends     edge.Seq         `json:"amends"`
+	OccurredAt stamp            `json:"occurred_at"`
+	Clock      edge.ClockState  `json:"clock"`
+	RecordedAt stamp            `json:"recorded_at"`
+	ReceivedAt stamp            `json:"received_at"`
+	Late       bool             `json:"late"`
+	Clips      []edge.ClipID    `json:"clips"`
+	Raw        edge.HexBytes    `json:"raw"`
+}
+
+// stamp is a time in UTC with milliseconds; the zero time is "".
+type stamp time.Time
+
+func (s stamp) MarshalText() ([]byte, error) {
+	if time.Time(s).IsZero() {
+		return nil, nil
+	}
+	return []byte(time.Time(s).UTC().Format("2006-01-02T15:04:05.000Z")), nil
+}
+
+func present(e *ledger.Event) event {
+	v := &e.Event
+	out := event{
+		Index: e.Index, Site: v.Site, Journal: v.Journal, Seq: v.Seq, Lane: v.Lane, Kind: v.Kind, Code: v.Code, Panel: v.Panel,
+		Partition: v.Partition, Zone: v.Zone, ZoneName: v.ZoneName, Text: v.Text, Why: v.Why, Cameras: v.Cameras,
+		Confirmed: v.Kind.Confirmed(), Amends: v.Amends, OccurredAt: stamp(v.Occurred), Clock: v.Clock,
+		RecordedAt: stamp(v.Recorded.Wall), ReceivedAt: stamp(e.Received), Late: e.Late, Clips: []edge.ClipID{}, Raw: v.Raw,
+	}
+	if out.Cameras == nil {
+		out.Cameras = []edge.CameraID{}
+	}
+	for _, c := range v.Clips {
+		out.Clips = append(out.Clips, c.ID)
+	}
+	return out
+}
+
+// only reports whether q has no other parameters than these; a misspelt one would silently select everything.
+func only(w http.ResponseWriter, q url.Values, names ...string) bool {
+	for k, v := range q {
+		known := false
+		for _, n := range names {
+			known = known || n == k
+		}
+		if !known || len(v) != 1 {
+			fail(w, http.StatusBadRequest, "the parameter "+strconv.Quote(k)+" is not known here, or is there twice")
+			return false
+		}
+	}
+	return true
+}
+
+func (a *API) events(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	if !only(w, v, "site", "kind", "lane", "after", "limit") {
+		return
+	}
+	q := ledger.Query{Site: edge.SiteID(v.Get("site")), Kind: edge.Kind(v.Get("kind")), Max: 100}
+	if v.Has("site") && !edge.ValidID(v.Get("site")) {
+		fail(w, http.StatusBadRequest, "site is not the id of a site")
+		return
+	}
+	if v.Has("lane") {
+		lane, err := edge.ParseLane(v.Get("lane"))
+		if err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		q.Lane = lane
+	}
+	if v.Has("after") {
+		n, err := strconv.ParseInt(v.Get("after"), 10, 64)
+		if err != nil || n < 0 {
+			fail(w, http.StatusBadRequest, "after is not an index: 0 or a positive number")
+			return
+		}
+		q.After = ledger.Index(n)
+	}
+	if v.Has("limit") {
+		n, err := strconv.Atoi(v.Get("limit"))
+		if err != nil || n < 1 || n > 1000 {
+			fail(w, http.StatusBadRequest, "limit is not a number from 1 to 1000")
+			return
+		}
+		q.Max = n
+	}
+	q.Max++ // one more tells whether this is the end
+	evs, err := a.o.Ledger.Events(r.Context(), q)
+	if err != nil {
+		a.trouble(w, r, err)
+		return
+	}
+	out := items{}
+	if len(evs) == q.Max {
+		evs = evs[:q.Max-1]
+		out.Next = &evs[len(evs)-1].Index
+	}
+	list := make([]event, 0, len(evs))
+	for i := range evs {
+		list = append(list, present(&evs[i]))
+	}
+	out.Items = list
+	reply(w, http.StatusOK, out)
+}

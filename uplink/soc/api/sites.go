@@ -1,0 +1,68 @@
+package api
+
+import (
+	"net/http"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/soc/ledger"
+)
+
+type site struct {
+	ID        edge.SiteID `json:"id"`
+	Name      string      `json:"name"`
+	Kind      string      `json:"kind"`
+	Connected bool        `json:"connected"`
+	LastSeen  stamp       `json:"last_seen"`
+	Version   string      `json:"version"`
+	Journals  []journal   `json:"journals"`
+}
+
+type journal struct {
+	ID         edge.JournalID `json:"id"`
+	Watermarks watermarks     `json:"watermarks"`
+	LastSeq    edge.Seq       `json:"last_seq"`
+	Gaps       []gap          `json:"gaps"`
+}
+
+type watermarks struct {
+	Urgent  edge.Seq `json:"urgent"`
+	Routine edge.Seq `json:"routine"`
+	Bulk    edge.Seq `json:"bulk"`
+}
+
+type gap struct {
+	From   edge.Seq `json:"from"`
+	To     edge.Seq `json:"to"`
+	Reason string   `json:"reason"`
+}
+
+func (a *API) sites(w http.ResponseWriter, r *http.Request) {
+	if !only(w, r.URL.Query()) {
+		return
+	}
+	known, err := a.o.Ledger.Sites(r.Context())
+	if err != nil {
+		a.trouble(w, r, err)
+		return
+	}
+	list := make([]site, 0, len(known))
+	for i := range known {
+		list = append(list, a.presentSite(&known[i]))
+	}
+	reply(w, http.StatusOK, items{Items: list})
+}
+
+func (a *API) presentSite(k *ledger.Site) site {
+	s := site{ID: k.ID, Name: k.Name, Kind: k.Kind, LastSeen: stamp(k.LastSeen), Version: k.Version, Journals: []journal{}}
+	if seen, up := a.o.Presence.Online(k.ID); up {
+		s.Connected, s.LastSeen = true, stamp(seen)
+	}
+	for _, j := range k.Journals {
+		out := journal{ID: j.ID, Watermarks: watermarks(j.Watermarks), LastSeq: j.LastSeq, Gaps: []gap{}}
+		for _, g := range j.Gaps {
+			out.Gaps = append(out.Gaps, gap(g))
+		}
+		s.Journals = append(s.Journals, out)
+	}
+	return s
+}

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sitewatch/uplink/soc/ledger"
+)
+
+const (
+	heartbeat    = 10 * time.Second
+	writeTimeout = 10 * time.Second // a reader that takes longer is gone
+	page         = 200
+)
+
+// sse is one open event stream.
+type sse struct {
+	*API
+	w   http.ResponseWriter
+	ctl *http.ResponseController
+}
+
+// stream sends events as they are committed. An event that is amended comes again under its old index.
+func (a *API) stream(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	if !only(w, v, "after") {
+		return
+	}
+	from := v.Get("after")
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		from = id // a browser that reconnects sends the old address with the newest id
+	}
+	after := int64(0)
+	if from != "" || v.Has("after") {
+		var err error
+		if after, err = strconv.ParseInt(from, 10, 64); err != nil || after < 0 {
+			fail(w, http.StatusBadRequest, "after is not an index: 0 or a positive number")
+			return
+		}
+	}
+	select {
+	case a.streams <- struct{}{}:
+		defer func() { <-a.streams }()
+	default:
+		w.Header().Set("Retry-After", "5")
+		fail(w, http.StatusServiceUnavailable, "too many event streams are open")
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no")
+	s := &sse{API: a, w: w, ctl: http.NewResponseController(w)}
+	if err := s.run(r.Context(), ledger.Index(after)); err != nil && r.Context().Err() == nil {
+		a.o.Log.Info("an event stream ended", "err", err)
+	}
+}
+
+// run sends what is there after the index, then what changes.
+func (s *sse) run(ctx context.Context, after ledger.Index) error {
+	if err := s.write("retry: 1000\n\n"); err != nil {
+		return err
+	}
+	changed := s.o.Ledger.Changed()
+	top, at, err := s.o.Ledger.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.past(ctx, after, top); err != nil {
+		return err
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		evs, err := s.o.Ledger.Changes(ctx, at, page)
+		if err != nil {
+			return err
+		}
+		if err := s.send(evs); err != nil {
+			return err
+		}
+		if len(evs) > 0 {
+			at = evs[len(evs)-1].Change
+			continue // until nothing is left: changed is looked at last, so nothing is missed
+		}
+		select {
+		case <-changed:
+			changed = s.o.Ledger.Changed()
+		case <-beat.C:
+			if err := s.write(": alive\n\n"); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// past sends what was amended since the reader last heard, and then everything after its index up to top.
+func (s *sse) past(ctx context.Context, after, top ledger.Index) error {
+	if after > 0 {
+		born, err := s.o.Ledger.BornAt(ctx, after)
+		if err != nil {
+			return err
+		}
+		if born > 0 {
+			if err := s.pages(ctx, ledger.Query{Through: after, Changed: born}); err != nil {
+				return err
+			}
+		}
+	}
+	if after >= top {
+		return nil
+	}
+	return s.pages(ctx, ledger.Query{After: after, Through: top})
+}
+
+func (s *sse) pages(ctx context.Context, q ledger.Query) error {
+	q.Max = page
+	for {
+		evs, err := s.o.Ledger.Events(ctx, q)
+		if err != nil || len(evs) == 0 {
+			return err
+		}
+		if err := s.send(evs); err != nil {
+			return err
+		}
+		q.After = evs[len(evs)-1].Index
+	}
+}
+
+func (s *sse) send(evs []ledger.Event) error {
+	if len(evs) == 0 {
+		return nil
+	}
+	var out []byte
+	for i := range evs {
+		b, err := json.Marshal(present(&evs[i]))
+		if err != nil {
+			return err
+		}
+		out = fmt.Appendf(out, "id: %d\ndata: %s\n\n", evs[i].Index, b)
+	}
+	return s.write(string(out))
+}
+
+func (s *sse) write(text string) error {
+	// The deadline is the connection's, so it is counted by the machine's clock whatever the Clock says.
+	if err := s.ctl.SetWriteDeadline(s.o.Clock.Now().Wall.Add(writeTimeout)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return s.ctl.Flush()
+}

@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"sitewatch/edge"
+)
+
+// fold brings amendments and their targets together, whichever came first: they may travel in different lanes.
+func (a *appender) fold(ctx context.Context, e *Entry) error {
+	if e.Event.Kind == edge.KindAmended && e.Event.Amends > 0 {
+		return a.amend(ctx, e.Event.Amends, &e.Event)
+	}
+	rows, err := a.tx.QueryContext(ctx, `SELECT body FROM events WHERE site = ? AND journal = ? AND amends = ? AND kind = ? ORDER BY seq`,
+		a.batch.Site, a.batch.Journal, e.Seq, edge.KindAmended)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var waiting []edge.Event
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return err
+		}
+		ev, err := edge.DecodeEvent(body)
+		if err != nil {
+			continue // stored as it came; it has nothing to fold
+		}
+		waiting = append(waiting, ev)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for i := range waiting {
+		if err := a.amend(ctx, e.Seq, &waiting[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// amend folds what the amendment says into the event seq, when that is here. What it leaves empty stays.
+func (a *appender) amend(ctx context.Context, seq edge.Seq, by *edge.Event) error {
+	var idx Index
+	var zone, name, text, why, cameras, clips string
+	err := a.tx.QueryRowContext(ctx, `SELECT idx, zone, zone_name, text, why, cameras, clips FROM events
+		WHERE site = ? AND journal = ? AND seq = ? AND kind <> ?`, a.batch.Site, a.batch.Journal, seq, edge.KindAmended).
+		Scan(&idx, &zone, &name, &text, &why, &cameras, &clips)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // folded when it comes
+	}
+	if err != nil {
+		return fmt.Errorf("amend %d: %w", seq, err)
+	}
+	ids := unlist[edge.ClipID](clips)
+	for _, c := range by.Clips {
+		if !slices.Contains(ids, c.ID) {
+			ids = append(ids, c.ID)
+		}
+	}
+	cams := unlist[edge.CameraID](cameras)
+	for _, c := range by.Cameras {
+		if !slices.Contains(cams, c) {
+			cams = append(cams, c)
+		}
+	}
+	_, err = a.tx.ExecContext(ctx, `UPDATE events SET zone = ?, zone_name = ?, text = ?, why = ?, cameras = ?, clips = ?,
+		change = (SELECT max(change) FROM events) + 1 WHERE idx = ?`,
+		newer(zone, string(by.Zone)), newer(name, by.ZoneName), newer(text, by.Text), newer(why, by.Why), list(cams), list(ids), idx)
+	return err
+}
+
+func newer(old, by string) string {
+	if by == "" {
+		return old
+	}
+	return by
+}
+
+// facts takes what an event says of clips and gaps.
+func (a *appender) facts(ctx context.Context, e *Entry) error {
+	ev := &e.Event
+	for _, c := range ev.Clips {
+		if err := a.asked(ctx, c, e.Seq); err != nil {
+			return fmt.Errorf("clip %s: %w", c.ID, err)
+		}
+	}
+	if c := ev.Clip; c != nil {
+		if err := a.clipFact(ctx, c, ev.Kind, e.Seq); err != nil {
+			return fmt.Errorf("clip %s: %w", c.ID, err)
+		}
+	}
+	if g := ev.Gap; g != nil && g.From > 0 && g.From <= g.To && g.To < e.Seq {
+		if _, err := a.tx.ExecContext(ctx, `INSERT OR IGNORE INTO gaps (site, journal, from_seq, to_seq, reason) VALUES (?, ?, ?, ?, ?)`,
+			a.batch.Site, a.batch.Journal, g.From, g.To, g.Reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asked makes the row of a clip that an event wants. The file may have come first: then its state stays.
+func (a *appender) asked(ctx context.Context, c edge.ClipRef, seq edge.Seq) error {
+	_, err := a.tx.ExecContext(ctx, `INSERT INTO clips (id, site, camera, journal, seq, asked, from_ms, to_ms, state, reason, fact_sha, still_sha, bytes, sha256, still)
+		VALUES (?, ?, ?, ?, ?, 1, ?, ?, 'wanted', '', x'', x'', 0, x'', 0)
+		ON CONFLICT DO UPDATE SET camera = excluded.camera, journal = excluded.journal, seq = excluded.seq, asked = 1,
+			from_ms = iif(from_ms = 0, excluded.from_ms, from_ms), to_ms = iif(to_ms = 0, excluded.to_ms, to_ms)
+		WHERE site = excluded.site`,
+		c.ID, a.batch.Site, c.Camera, a.batch.Journal, seq, millis(c.From), millis(c.To))
+	return err
+}
+
+// mismatch is the reason of a clip whose stored file is not the one in the box's journal.
+const mismatch = "the stored file is not the one that the box's journal names"
+
+// clipFact takes clip-ready and clip-lost. The row exists unless the asking event is still on its way in another lane.
+func (a *appender) clipFact(ctx context.Context, c *edge.ClipFact, kind edge.Kind, seq edge.Seq) error {
+	if kind != edge.KindClipReady && kind != edge.KindClipLost {
+		return nil
+	}
+	if _, err := a.tx.ExecContext(ctx, `INSERT OR IGNORE INTO clips (id, site, camera, journal, seq, asked, from_ms, to_ms, state, reason, fact_sha, still_sha, bytes, sha256, still)
+		VALUES (?, ?, ?, ?, ?, 0, ?, ?, 'wanted', '', x'', x'', 0, x'', 0)`,
+		c.ID, a.batch.Site, c.Camera, a.batch.Journal, seq, millis(c.From), millis(c.To)); err != nil {
+		return err
+	}
+	if kind == edge.KindClipLost {
+		// A file that is here is worth more than the news that there is none.
+		_, err := a.tx.ExecContext(ctx, `UPDATE clips SET state = 'lost', reason = ? WHERE id = ? AND site = ? AND state <> 'ready'`,
+			c.Reason, c.ID, a.batch.Site)
+		return err
+	}
+	_, err := a.tx.ExecContext(ctx, `UPDATE clips SET from_ms = ?, to_ms = ?, fact_sha = ?, still_sha = ?,
+		state = iif(state IN ('wanted', 'cutting'), 'uploading', state),
+		reason = CASE WHEN sha256 <> x'' AND sha256 <> ?3 THEN ? ELSE ? END
+		WHERE id = ? AND site = ?`,
+		millis(c.From), millis(c.To), blob(c.SHA256), blob(c.StillSHA256), mismatch, c.Reason, c.ID, a.batch.Site)
+	return err
+}

@@ -1,0 +1,238 @@
+package soc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/soc/ledger"
+	"sitewatch/uplink/wire"
+)
+
+type linkStream = grpc.BidiStreamingServer[wire.BoxMessage, wire.SocMessage]
+
+// missed is how many heartbeats may fail to come before the other side is taken for dead.
+const missed = 3
+
+// Link carries one box's events.
+func (s *Server) Link(stream linkStream) error {
+	site := siteOf(stream.Context())
+	if !s.hub.enter(site) {
+		s.metrics.refused.WithLabelValues("streams").Inc()
+		return status.Error(codes.ResourceExhausted, "too many streams of this site")
+	}
+	defer s.hub.leave(site)
+	return s.runLink(stream, site)
+}
+
+// session is one Link while its handler runs.
+type session struct {
+	*Server
+	site    edge.SiteID
+	journal edge.JournalID
+	boot    edge.BootID
+	// base is the SOC's Mono at the box's Mono 0, by the fastest message so far: events of this boot are dated by it,
+	// however wrong the box's wall clock is.
+	base time.Duration
+	out  chan *wire.SocMessage // read by the stream's writer; as many as fit between two looks at a slow box
+	sent map[edge.CommandID]bool
+}
+
+// runLink is the one place where a stream's state is changed. A reader and a writer of their own feed it, so that it can
+// leave whatever the box does or fails to do; leaving ends the stream and with it those two, for which Run waits.
+func (s *Server) runLink(stream linkStream, site edge.SiteID) error {
+	ctx := stream.Context()
+	in := make(chan *wire.BoxMessage) // unbuffered: a box is read as fast as its events are committed
+	broken := make(chan error, 2)     // one from each
+	x := &session{Server: s, site: site, out: make(chan *wire.SocMessage, 64), sent: map[edge.CommandID]bool{}}
+	s.streams.Add(2)
+	go func() {
+		defer s.streams.Done()
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				broken <- err
+				return
+			}
+			select {
+			case in <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	go func() {
+		defer s.streams.Done()
+		for {
+			select {
+			case m := <-x.out:
+				if err := stream.Send(m); err != nil {
+					broken <- err
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return x.run(ctx, in, broken)
+}
+
+func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-chan error) error {
+	silence := time.NewTimer(missed * x.o.Heartbeat)
+	defer silence.Stop()
+	select {
+	case m := <-in:
+		if err := x.hello(ctx, m.GetHello()); err != nil {
+			return err
+		}
+	case err := <-broken:
+		return ended(err)
+	case <-silence.C:
+		return status.Error(codes.DeadlineExceeded, "no Hello")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	l := x.hub.join(x.site, x.o.Clock.Now().Wall)
+	x.metrics.links.Inc()
+	defer func() {
+		x.metrics.links.Dec()
+		x.hub.part(l)
+		// The stream's context has ended; when the site was last heard is worth a moment more.
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := x.o.Ledger.Seen(sctx, x.site, l.lastSeen()); err != nil {
+			x.o.Log.Warn("when the site was last seen is not recorded", "site", x.site, "err", err)
+		}
+	}()
+	x.o.Log.Info("box connected", "site", x.site, "journal", x.journal)
+	l.nudge <- struct{}{}
+	beat := time.NewTicker(x.o.Heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case m := <-in:
+			silence.Reset(missed * x.o.Heartbeat)
+			l.touch(x.o.Clock.Now().Wall)
+			if err := x.message(ctx, m); err != nil {
+				return err
+			}
+		case <-beat.C:
+			now := x.o.Clock.Now()
+			if err := x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Heartbeat{Heartbeat: &wire.Heartbeat{
+				TimeUnixMs: now.Wall.UnixMilli(), MonoNs: int64(now.Mono)}}}); err != nil {
+				return err
+			}
+		case <-l.nudge:
+			if err := x.commands(ctx); err != nil {
+				return err
+			}
+		case <-l.replaced:
+			return status.Error(codes.Aborted, "a newer link of this site has come")
+		case err := <-broken:
+			return ended(err)
+		case <-silence.C:
+			return status.Error(codes.DeadlineExceeded, "the box has gone silent")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// push hands m to the writer; a box that does not read for so long is no box.
+func (x *session) push(ctx context.Context, m *wire.SocMessage) error {
+	select {
+	case x.out <- m:
+		return nil
+	default:
+	}
+	t := time.NewTimer(missed * x.o.Heartbeat)
+	defer t.Stop()
+	select {
+	case x.out <- m:
+		return nil
+	case <-t.C:
+		return status.Error(codes.DeadlineExceeded, "the box does not read")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (x *session) hello(ctx context.Context, h *wire.Hello) error {
+	switch {
+	case h == nil:
+		return status.Error(codes.InvalidArgument, "the first message is not a Hello")
+	case h.GetProtocol() == 0:
+		return status.Error(codes.InvalidArgument, "protocol 0 does not exist")
+	case edge.SiteID(h.GetSite()) != x.site:
+		x.metrics.refused.WithLabelValues("foreign").Inc()
+		return status.Errorf(codes.PermissionDenied, "the certificate is of site %s, the box says it is %s", x.site, wire.Text(h.GetSite()))
+	case !wire.ValidID(h.GetJournal()):
+		return status.Error(codes.InvalidArgument, "the journal's id is not 32 hex digits")
+	case h.GetLastSeq() > math.MaxInt64:
+		return status.Error(codes.InvalidArgument, "last_seq is out of range")
+	}
+	now := x.o.Clock.Now()
+	x.journal, x.boot = edge.JournalID(h.GetJournal()), edge.BootID(h.GetBoot())
+	x.base = now.Mono - time.Duration(h.GetMonoNs())
+	w, err := x.o.Ledger.Hello(ctx, ledger.Hello{
+		Site: x.site, Kind: wire.Text(h.GetKind()), Name: wire.Text(h.GetName()), Version: wire.Text(h.GetVersion()),
+		Journal: x.journal, LastSeq: edge.Seq(h.GetLastSeq()), At: now.Wall,
+	})
+	if err != nil {
+		return x.broke(ctx, err)
+	}
+	return x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Welcome{Welcome: &wire.Welcome{
+		Protocol: min(wire.Protocol, h.GetProtocol()),
+		Watermarks: []*wire.Watermark{
+			{Lane: wire.Lane_LANE_URGENT, Through: uint64(w.Urgent)},
+			{Lane: wire.Lane_LANE_ROUTINE, Through: uint64(w.Routine)},
+		},
+		TimeUnixMs:  now.Wall.UnixMilli(),
+		HeartbeatMs: uint32(x.o.Heartbeat.Milliseconds()),
+	}}})
+}
+
+// broke is for trouble of our own: the box hears that it may try again, the log hears what it was.
+func (x *session) broke(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	x.o.Log.Error("the ledger does not take what a box sends", "site", x.site, "err", err)
+	return status.Error(codes.Unavailable, "the SOC cannot store at the moment")
+}
+
+func (x *session) message(ctx context.Context, m *wire.BoxMessage) error {
+	switch v := m.GetMessage().(type) {
+	case *wire.BoxMessage_Events:
+		x.tick(v.Events.GetMonoNs())
+		return x.events(ctx, v.Events)
+	case *wire.BoxMessage_Heartbeat:
+		x.tick(v.Heartbeat.GetMonoNs())
+	case *wire.BoxMessage_Outcome:
+		return x.outcome(ctx, v.Outcome)
+	case *wire.BoxMessage_Hello:
+		return status.Error(codes.InvalidArgument, "a second Hello")
+	}
+	return nil // a newer box may say more than we know
+}
+
+func (x *session) tick(mono int64) {
+	if mono > 0 {
+		x.base = min(x.base, x.o.Clock.Now().Mono-time.Duration(mono))
+	}
+}

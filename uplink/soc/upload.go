@@ -1,0 +1,220 @@
+package soc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/soc/ledger"
+	"sitewatch/uplink/wire"
+)
+
+type uploadStream = grpc.BidiStreamingServer[wire.UploadRequest, wire.UploadReply]
+
+// progressEvery is how many bytes pass between two Progress messages: often enough for a box's pacing on a slow line.
+const progressEvery = 16 << 10
+
+// receiving is one Upload stream while its handler runs.
+type receiving struct {
+	*Server
+	stream uploadStream
+	site   edge.SiteID
+	id     edge.ClipID
+	part   edge.FilePart
+	sha    [32]byte
+	size   int64
+	in     *incoming // nil: no offer is open
+	told   int64     // offset of the last Progress
+}
+
+// Upload takes stills and clips.
+func (s *Server) Upload(stream uploadStream) error {
+	site := siteOf(stream.Context())
+	if !s.hub.enter(site) {
+		s.metrics.refused.WithLabelValues("streams").Inc()
+		return status.Error(codes.ResourceExhausted, "too many streams of this site")
+	}
+	defer s.hub.leave(site)
+	u := &receiving{Server: s, stream: stream, site: site}
+	defer u.drop()
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return ended(err)
+		}
+		switch v := m.GetMessage().(type) {
+		case *wire.UploadRequest_Offer:
+			err = u.offer(stream.Context(), v.Offer)
+		case *wire.UploadRequest_Chunk:
+			err = u.chunk(v.Chunk)
+		case *wire.UploadRequest_Finish:
+			err = u.finish(stream.Context())
+		case *wire.UploadRequest_ClipState:
+			err = u.state(stream.Context(), v.ClipState)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// drop ends the open offer; what has come of it stays for the next.
+func (u *receiving) drop() {
+	if u.in != nil {
+		u.in.close()
+		u.in = nil
+	}
+}
+
+func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
+	u.drop()
+	part, ok := wire.PartOf(o.GetPart())
+	u.id, u.part, u.size = edge.ClipID(o.GetClip()), part, o.GetSize()
+	limit := int64(wire.MaxClipBytes)
+	if part == edge.PartStill {
+		limit = wire.MaxStillBytes
+	}
+	switch {
+	case !wire.ValidID(o.GetClip()):
+		return u.refuse("offer", "the clip's id is not 32 hex digits", false)
+	case !ok:
+		return u.refuse("offer", "a clip has a still and a clip, nothing else", false)
+	case u.size <= 0 || u.size > limit:
+		return u.refuse("offer", "the size is not between 1 byte and the limit", false)
+	case len(o.GetSha256()) != len(u.sha):
+		return u.refuse("offer", "the digest is not 32 bytes", false)
+	case !edge.ValidID(o.GetCamera()) || !wire.ValidID(o.GetJournal()) || o.GetSeq() == 0 || o.GetSeq() > 1<<62:
+		return u.refuse("offer", "the camera, journal or seq is not valid", false)
+	}
+	u.sha = [32]byte(o.GetSha256())
+	c, err := u.o.Ledger.ClipOffered(ctx, ledger.ClipOffer{Site: u.site, ID: u.id, Part: part,
+		Camera: edge.CameraID(o.GetCamera()), Journal: edge.JournalID(o.GetJournal()), Seq: edge.Seq(o.GetSeq())})
+	switch {
+	case errors.Is(err, ledger.ErrForeign):
+		return u.refuse("foreign", "the clip belongs to another site", false)
+	case errors.Is(err, ledger.ErrUnasked):
+		return u.refuse("unasked", "too many clips have come without their events", true)
+	case err != nil:
+		return u.broke(ctx, err)
+	}
+	if fact := factOf(c, part); len(fact) > 0 && !bytes.Equal(fact, u.sha[:]) {
+		return u.refuse("digest", "the digest is not the one in the box's journal", false)
+	}
+	in, done, err := u.store.begin(ClipPath(u.o.Clips, u.site, u.id, part), u.size, u.sha)
+	switch {
+	case errors.Is(err, errFull):
+		return u.refuse("full", err.Error(), true)
+	case errors.Is(err, errDiffers):
+		return u.refuse("digest", err.Error(), false)
+	case err != nil:
+		return u.broke(ctx, err)
+	case done:
+		return u.stored(ctx)
+	}
+	u.in, u.told = in, in.offset
+	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Resume{Resume: &wire.Resume{
+		Clip: o.GetClip(), Part: o.GetPart(), Offset: in.offset}}})
+}
+
+// factOf is the digest in the box's journal, empty while that event has not arrived.
+func factOf(c ledger.Clip, part edge.FilePart) []byte {
+	if part == edge.PartStill {
+		return c.StillSHA
+	}
+	return c.FactSHA
+}
+
+func (u *receiving) chunk(c *wire.Chunk) error {
+	if u.in == nil {
+		return nil // on its way when the offer was refused
+	}
+	if n := len(c.GetData()); n == 0 || n > wire.MaxChunkBytes {
+		return status.Errorf(codes.InvalidArgument, "a chunk of %d bytes", n)
+	}
+	offset, err := u.in.write(c.GetOffset(), c.GetData())
+	switch {
+	case errors.Is(err, errProtocol):
+		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.Is(err, errTaken):
+		return status.Error(codes.Aborted, err.Error())
+	case errors.Is(err, errFull):
+		u.drop()
+		return u.refuse("full", err.Error(), true)
+	case err != nil:
+		return u.broke(u.stream.Context(), err)
+	}
+	u.metrics.bytes.Add(float64(len(c.GetData())))
+	if offset-u.told < progressEvery && offset < u.size {
+		return nil
+	}
+	u.told = offset
+	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Progress{Progress: &wire.Progress{Offset: offset}}})
+}
+
+func (u *receiving) finish(ctx context.Context) error {
+	if u.in == nil {
+		return nil
+	}
+	in := u.in
+	err := in.finish()
+	u.in = nil
+	switch {
+	case err == nil:
+		return u.stored(ctx)
+	case errors.Is(err, errDigest):
+		u.o.Log.Warn("a file came with a wrong digest", "site", u.site, "clip", u.id)
+		return u.refuse("digest", err.Error(), u.store.mismatched(in.final))
+	case errors.Is(err, errTaken):
+		return status.Error(codes.Aborted, err.Error())
+	case errors.Is(err, errProtocol):
+		in.close()
+		return status.Error(codes.InvalidArgument, "the file is not complete")
+	}
+	return u.broke(ctx, err)
+}
+
+// stored records the file, which has its name by now, and only then tells the box.
+func (u *receiving) stored(ctx context.Context) error {
+	if err := u.o.Ledger.ClipStored(ctx, u.site, u.id, u.part, u.size, u.sha); err != nil {
+		return u.broke(ctx, err)
+	}
+	name := "clip"
+	if u.part == edge.PartStill {
+		name = "still"
+	}
+	u.metrics.clips.WithLabelValues(name).Inc()
+	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Stored{Stored: &wire.Stored{Clip: string(u.id), Part: wire.Part(u.part)}}})
+}
+
+func (u *receiving) state(ctx context.Context, c *wire.ClipState) error {
+	if !wire.ValidID(c.GetClip()) || !c.GetCutting() {
+		return nil
+	}
+	if err := u.o.Ledger.ClipCutting(ctx, u.site, edge.ClipID(c.GetClip())); err != nil {
+		return u.broke(ctx, err)
+	}
+	return nil
+}
+
+func (u *receiving) refuse(what, reason string, again bool) error {
+	u.metrics.refused.WithLabelValues(what).Inc()
+	u.o.Log.Warn("a file is refused", "site", u.site, "clip", wire.Text(string(u.id)), "err", reason)
+	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Refused{Refused: &wire.Refused{
+		Clip: wire.Text(string(u.id)), Part: wire.Part(u.part), Reason: reason, Again: again}}})
+}
+
+func (u *receiving) reply(m *wire.UploadReply) error { return u.stream.Send(m) }
+
+// broke is for trouble of our own: the box may try again, the log hears what it was.
+func (u *receiving) broke(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	u.o.Log.Error("a file cannot be stored", "site", u.site, "clip", u.id, "err", err)
+	return status.Error(codes.Unavailable, "the SOC cannot store at the moment")
+}
