@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"sitewatch/edge"
+	"sitewatch/edge/supervise"
+	"sitewatch/uplink/soc"
+	"sitewatch/uplink/soc/api"
+	"sitewatch/uplink/soc/console"
+	"sitewatch/uplink/soc/ledger"
+)
+
+type runCmd struct {
+	configFlag
+	LogLevel slog.Level `help:"Least level that is logged: debug, info, warn or error." default:"info"`
+}
+
+// Run wires ledger, receiver, API and console, and serves until ctx ends.
+func (c *runCmd) Run(ctx context.Context, e stderr) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: c.LogLevel}))
+	clock := edge.NewSystemClock()
+	for _, dir := range []string{cfg.Data, cfg.ClipsDir()} {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return err
+		}
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	led, err := ledger.Open(ctx, ledger.Options{Path: filepath.Join(cfg.Data, "ledger.db"), Log: log})
+	if err != nil {
+		return err
+	}
+	defer led.Close()
+	receiver, err := soc.New(soc.Options{Data: cfg.Data, Clips: cfg.ClipsDir(), Ledger: led, Clock: clock, Log: log, Registry: metrics})
+	if err != nil {
+		return err
+	}
+	page, err := console.New(console.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	web := api.New(api.Options{Ledger: led, Presence: receiver, Clock: clock, Log: log, Gatherer: metrics, Console: page,
+		ClipPath: func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string {
+			return soc.ClipPath(cfg.ClipsDir(), site, id, part)
+		}})
+	// Both ports are opened here, so that one that is taken ends the program with a sentence and not a supervisor's retries.
+	boxes, err := listen(ctx, cfg.Uplink, "uplink")
+	if err != nil {
+		return err
+	}
+	people, err := listen(ctx, cfg.HTTP, "http")
+	if err != nil {
+		return errors.Join(err, boxes.Close())
+	}
+	socket, watchdog := supervise.NotifyEnv()
+	tree := supervise.New(supervise.Options{Log: log, Clock: clock, Notify: socket, Watchdog: watchdog})
+	tree.Go(supervise.Task{Name: "ledger", Run: led.Run, Vital: true})
+	tree.Go(supervise.Task{Name: "boxes", Vital: true, Restart: supervise.Never, Run: func(ctx context.Context) error { return receiver.Run(ctx, boxes) }})
+	tree.Go(supervise.Task{Name: "http", Vital: true, Restart: supervise.Never, Stop: 10 * time.Second, Run: func(ctx context.Context) error { return web.Run(ctx, people) }})
+	log.Info("receiver starts", "version", version, "uplink", boxes.Addr().String(), "console", "http://"+people.Addr().String()+"/")
+	err = tree.Run(ctx)
+	log.Info("receiver has stopped")
+	return err
+}
+
+func listen(ctx context.Context, addr, key string) (net.Listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, edge.WithHint(fmt.Errorf("listen: %w", err), "see what else listens there, or change "+key+" in soc.yaml")
+	}
+	return ln, nil
+}
