@@ -136,7 +136,7 @@ func (c *claimCmd) Run(o stdout) error {
 		return err
 	}
 	if !edge.ValidID(c.Site) {
-		return fmt.Errorf("%q is no site id: use 1 to 32 letters, digits and hyphens", c.Site)
+		return configError{[]config.Problem{{What: fmt.Sprintf("--site %q is no site id", c.Site), Hint: "use 1 to 32 letters, digits and hyphens"}}}
 	}
 	token, err := soc.Claim(s.Data, edge.SiteID(c.Site), edge.NewSystemClock())
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"sitewatch/edge"
 	"sitewatch/edge/supervise"
+	"sitewatch/uplink/durable"
 	"sitewatch/uplink/soc"
 	"sitewatch/uplink/soc/api"
 	"sitewatch/uplink/soc/console"
@@ -39,6 +40,11 @@ func (c *runCmd) Run(ctx context.Context, e stderr) error {
 			return err
 		}
 	}
+	unlock, err := durable.TryLock(filepath.Join(cfg.Data, "soc.lock"))
+	if err != nil {
+		return edge.WithHint(err, "another soc runs with this data; stop it first")
+	}
+	defer unlock()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	led, err := ledger.Open(ctx, ledger.Options{Path: filepath.Join(cfg.Data, "ledger.db"), Log: log})
@@ -50,7 +56,7 @@ func (c *runCmd) Run(ctx context.Context, e stderr) error {
 	if err != nil {
 		return err
 	}
-	page, err := console.New(console.Options{Log: log})
+	page, err := console.New(console.Options{Version: version})
 	if err != nil {
 		return err
 	}
@@ -69,7 +75,7 @@ func (c *runCmd) Run(ctx context.Context, e stderr) error {
 	}
 	socket, watchdog := supervise.NotifyEnv()
 	tree := supervise.New(supervise.Options{Log: log, Clock: clock, Notify: socket, Watchdog: watchdog})
-	tree.Go(supervise.Task{Name: "ledger", Run: led.Run, Vital: true})
+	tree.Go(supervise.Task{Name: "ledger", Run: led.Run, Vital: true, Beat: 15 * time.Second})
 	tree.Go(supervise.Task{Name: "boxes", Vital: true, Restart: supervise.Never, Run: func(ctx context.Context) error { return receiver.Run(ctx, boxes) }})
 	tree.Go(supervise.Task{Name: "http", Vital: true, Restart: supervise.Never, Stop: 10 * time.Second, Run: func(ctx context.Context) error { return web.Run(ctx, people) }})
 	log.Info("receiver starts", "version", version, "uplink", boxes.Addr().String(), "console", "http://"+people.Addr().String()+"/")

@@ -1,0 +1,127 @@
+// Stills and clips of one card. A clip is asked for again and again until it is ready or lost; the still shows first.
+
+const pause = 2000;
+
+export class Clips {
+  constructor(card) {
+    this.card = card;
+    this.image = card.querySelector("img");
+    this.play = card.querySelector(".play");
+    this.note = card.querySelector(".waiting");
+    this.tabs = card.querySelector(".clips");
+    this.states = new Map();
+    this.ids = [];
+    this.shown = "";
+    this.play.addEventListener("click", () => this.start());
+    card.addEventListener("keydown", (e) => {
+      if (e.target === card && (e.key === "Enter" || e.key === " ")) {
+        e.preventDefault();
+        this.start();
+      }
+    });
+  }
+
+  // set names the event's clips; known ones keep what is known of them.
+  set(ids) {
+    if (ids.join() === this.ids.join()) return;
+    this.ids = ids;
+    if (!this.ids.includes(this.shown)) this.shown = ids[0] ?? "";
+    for (const id of ids) if (!this.states.has(id)) this.follow(id);
+    this.draw();
+  }
+
+  async follow(id) {
+    this.states.set(id, { state: "wanted", camera: "", reason: "" });
+    for (;;) {
+      if (!this.card.isConnected) { await sleep(pause); if (!this.card.isConnected) return; }
+      try {
+        const r = await fetch(`/api/v1/clips/${id}`);
+        if (r.ok) {
+          const c = await r.json();
+          const still = this.states.get(id).still || await there(`/api/v1/clips/${id}.jpg`, c.state);
+          this.states.set(id, { ...c, still });
+          this.draw();
+          if (c.state === "lost" || c.state === "ready" && still) return;
+          if (c.state === "ready" && (this.states.get(id).tries = (this.tries = (this.tries ?? 0) + 1)) > 5) return;
+        }
+      } catch { /* the page says that the SOC is out of reach; this goes on when it is back */ }
+      await sleep(pause);
+    }
+  }
+
+  draw() {
+    const c = this.states.get(this.shown);
+    this.note.textContent = !c ? "No camera" : c.state === "lost" ? `No clip: ${c.reason || "lost"}`
+      : c.state === "ready" ? "" : { wanted: "Clip wanted", cutting: "Cutting clip", uploading: "Clip on its way" }[c.state];
+    this.note.hidden = this.note.textContent === "";
+    this.note.dataset.state = c?.state ?? "none";
+    this.card.querySelector(".picture").dataset.state = c?.state ?? "none";
+    if (c?.still && this.image.dataset.clip !== this.shown) {
+      this.image.dataset.clip = this.shown;
+      this.image.src = `/api/v1/clips/${this.shown}.jpg`;
+      this.image.alt = `Camera ${c.camera} at the moment of the alarm`;
+    }
+    this.image.hidden = !c?.still || this.video?.isConnected === true;
+    this.play.hidden = c?.state !== "ready" || this.video?.isConnected === true;
+    this.play.setAttribute("aria-label", `Play clip of camera ${c?.camera ?? ""}`);
+    this.drawTabs();
+  }
+
+  drawTabs() {
+    if (this.ids.length < 2) { this.tabs.replaceChildren(); return; }
+    while (this.tabs.children.length < this.ids.length) {
+      const b = document.createElement("button");
+      b.type = "button";
+      b.addEventListener("click", () => this.choose(b.dataset.clip));
+      this.tabs.append(b);
+    }
+    this.ids.forEach((id, i) => {
+      const b = this.tabs.children[i];
+      b.dataset.clip = id;
+      b.textContent = this.states.get(id)?.camera || `Camera ${i + 1}`;
+      b.setAttribute("aria-pressed", String(id === this.shown));
+    });
+  }
+
+  choose(id) {
+    this.stop();
+    this.shown = id;
+    this.image.removeAttribute("src");
+    delete this.image.dataset.clip;
+    this.draw();
+  }
+
+  stop() {
+    this.video?.remove();
+    this.video = undefined;
+  }
+
+  start() {
+    if (this.play.hidden) return;
+    const v = document.createElement("video");
+    v.controls = true;
+    v.muted = true;
+    v.playsInline = true;
+    v.src = `/api/v1/clips/${this.shown}.mp4`;
+    v.setAttribute("aria-label", `Clip of camera ${this.states.get(this.shown).camera}`);
+    v.addEventListener("error", () => {
+      this.stop();
+      this.draw();
+      this.note.textContent = "This browser cannot play the clip.";
+      this.note.hidden = false;
+    });
+    this.video = v;
+    this.card.querySelector(".picture").append(v);
+    this.draw();
+    v.focus();
+    v.play().catch(() => { /* the controls are there */ });
+  }
+}
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// there asks without fetching: a still comes before its clip, and nothing announces it.
+async function there(url, state) {
+  if (state === "wanted") return false;
+  return (await fetch(url, { method: "HEAD" })).ok;
+}

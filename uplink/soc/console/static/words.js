@@ -1,0 +1,47 @@
+// What kinds mean to an operator: words and colours. A kind that is not here is shown as it is.
+
+const words = {
+  "fire": "Fire", "hold-up": "Hold-up", "hold-up-confirmed": "Hold-up confirmed", "duress": "Duress", "panic": "Panic",
+  "lone-worker": "Lone worker", "gas": "Gas", "intruder": "Intruder", "intruder-confirmed": "Intruder confirmed",
+  "tamper": "Tamper", "site-lost": "Site lost", "omit": "Zone omitted", "part-set": "Part set", "set-failed": "Set failed",
+  "psu-fault": "Power supply fault", "mains-lost": "Mains lost", "path-lost": "Path to SOC lost", "unknown": "Unknown signal",
+};
+
+const groups = {
+  "fire": "fire", "gas": "fire", "hold-up": "hold-up", "hold-up-confirmed": "hold-up", "duress": "hold-up", "panic": "hold-up",
+  "lone-worker": "hold-up", "intruder": "intruder", "intruder-confirmed": "intruder", "tamper": "tamper", "site-lost": "tamper",
+};
+
+const base = (kind) => kind.replace(/-restored$/, "");
+
+export const restored = (kind) => kind.endsWith("-restored");
+
+export function kindText(kind) {
+  const b = base(kind);
+  const w = words[b] ?? b.charAt(0).toUpperCase() + b.slice(1).replaceAll("-", " ");
+  return restored(kind) ? `${w} restored` : w;
+}
+
+// kindGroup names the colour: restores are all of one, whatever has ended.
+export const kindGroup = (kind) => restored(kind) ? "restored" : groups[kind] ?? "other";
+
+// Kinds that say something of another event or a clip are folded there and would only be noise.
+const folded = new Set(["amended", "clip-ready"]);
+export const shown = (e) => !folded.has(e.kind);
+
+const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
+const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
+export function timeText(iso, now = new Date()) {
+  if (!iso) return "time unknown";
+  const t = new Date(iso);
+  return day.format(t) === day.format(now) ? clock.format(t) : `${day.format(t)} ${clock.format(t)}`;
+}
+
+// duration says how long after b the time a is, in the largest unit that fits.
+export function duration(a, b) {
+  const s = Math.max(0, Math.round((new Date(a) - new Date(b)) / 1000));
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.round(s / 60)} min`;
+  return `${Math.round(s / 3600)} h`;
+}
