@@ -74,7 +74,7 @@ func Encode(ctx context.Context, stdin io.Reader, args []string, f func(nalus []
 		return ErrNoFFmpeg
 	}
 	all := append([]string{"-hide_banner", "-loglevel", "error", "-nostdin"}, args...)
-	all = append(all, "-an", "-bsf:v", "h264_metadata=aud=insert", "-flush_packets", "1", "-f", "h264", "pipe:1")
+	all = append(all, "-an", "-bsf:v", "h264_mp4toannexb,h264_metadata=aud=insert", "-flush_packets", "1", "-f", "h264", "pipe:1")
 	if stdin != nil {
 		all = append(all[:3:3], all[4:]...) // -nostdin would be wrong then
 	}

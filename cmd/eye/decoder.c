@@ -1,0 +1,124 @@
+#include "decoder.h"
+
+#include <libavcodec/avcodec.h>
+#include <libavutil/frame.h>
+#include <libavutil/log.h>
+#include <libavutil/mem.h>
+#include <libavutil/pixdesc.h>
+#include <string.h>
+
+struct eye_decoder {
+	AVCodecContext *ctx;
+	AVPacket *packet;
+	AVFrame *frame;
+};
+
+eye_decoder *eye_open(const uint8_t *avcc, int n, int fast, int64_t max_pixels)
+{
+	av_log_set_level(AV_LOG_QUIET); // a bad picture is no news, and there may be many
+	const AVCodec *codec = avcodec_find_decoder(AV_CODEC_ID_H264);
+	if (!codec)
+		return NULL;
+	eye_decoder *d = av_mallocz(sizeof *d);
+	if (!d)
+		return NULL;
+	d->ctx = avcodec_alloc_context3(codec);
+	d->packet = av_packet_alloc();
+	d->frame = av_frame_alloc();
+	if (!d->ctx || !d->packet || !d->frame)
+		goto fail;
+	d->ctx->extradata = av_mallocz(n + AV_INPUT_BUFFER_PADDING_SIZE);
+	if (!d->ctx->extradata)
+		goto fail;
+	memcpy(d->ctx->extradata, avcc, n);
+	d->ctx->extradata_size = n;
+	d->ctx->thread_count = 1; // one thread costs 12 MB per camera, and there are as many cameras as threads anyway
+	d->ctx->max_pixels = max_pixels;
+	if (fast)
+		d->ctx->skip_loop_filter = AVDISCARD_ALL;
+	if (avcodec_open2(d->ctx, codec, NULL) < 0)
+		goto fail;
+	return d;
+fail:
+	eye_close(d);
+	return NULL;
+}
+
+static int describe(const AVFrame *f, eye_picture *out)
+{
+	const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(f->format);
+	// Eight bits in planes of their own: what cameras send. Anything else is said to be unknown rather than misread.
+	if (!desc || desc->comp[0].depth != 8 || desc->comp[0].step != 1 || (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_PAL)))
+		return EYE_FORMAT;
+	memset(out, 0, sizeof *out);
+	out->width = f->width;
+	out->height = f->height;
+	out->chroma_w = out->chroma_h = -1;
+	int planes = 1;
+	if (desc->nb_components >= 3) {
+		if (desc->comp[1].plane != 1 || desc->comp[2].plane != 2 || desc->comp[1].step != 1)
+			return EYE_FORMAT;
+		planes = 3;
+		out->chroma_w = desc->log2_chroma_w;
+		out->chroma_h = desc->log2_chroma_h;
+	}
+	for (int i = 0; i < planes; i++) {
+		if (!f->data[i] || f->linesize[i] <= 0)
+			return EYE_FORMAT;
+		out->plane[i] = f->data[i];
+		out->stride[i] = f->linesize[i];
+	}
+	out->full_range = f->color_range == AVCOL_RANGE_JPEG || f->format == AV_PIX_FMT_YUVJ420P || f->format == AV_PIX_FMT_YUVJ422P || f->format == AV_PIX_FMT_YUVJ444P;
+	out->damaged = f->decode_error_flags != 0 || (f->flags & AV_FRAME_FLAG_CORRUPT);
+	return 0;
+}
+
+int eye_decode(eye_decoder *d, const uint8_t *unit, int n, eye_picture *out)
+{
+	av_frame_unref(d->frame);
+	if (av_new_packet(d->packet, n) < 0)
+		return EYE_NO_MEMORY;
+	memcpy(d->packet->data, unit, n);
+	d->packet->flags |= AV_PKT_FLAG_KEY;
+	int err = avcodec_send_packet(d->ctx, d->packet);
+	av_packet_unref(d->packet);
+	if (err >= 0) {
+		// The decoder would wait for pictures that are to be shown earlier; before a keyframe there are none.
+		avcodec_send_packet(d->ctx, NULL);
+		err = avcodec_receive_frame(d->ctx, d->frame);
+	}
+	avcodec_flush_buffers(d->ctx);
+	return err < 0 ? EYE_ERROR : describe(d->frame, out);
+}
+
+void eye_luma(const eye_picture *p, uint8_t *grid, int w, int h)
+{
+	for (int gy = 0; gy < h; gy++) {
+		int y0 = (int)((int64_t)gy * p->height / h), y1 = (int)((int64_t)(gy + 1) * p->height / h);
+		if (y1 == y0)
+			y1++;
+		for (int gx = 0; gx < w; gx++) {
+			int x0 = (int)((int64_t)gx * p->width / w), x1 = (int)((int64_t)(gx + 1) * p->width / w);
+			if (x1 == x0)
+				x1++;
+			uint64_t sum = 0;
+			for (int y = y0; y < y1; y++) {
+				const uint8_t *row = p->plane[0] + (int64_t)y * p->stride[0];
+				for (int x = x0; x < x1; x++)
+					sum += row[x];
+			}
+			uint64_t area = (uint64_t)(y1 - y0) * (x1 - x0);
+			grid[gy * w + gx] = (uint8_t)((sum + area / 2) / area);
+		}
+	}
+}
+
+void eye_close(eye_decoder *d)
+{
+	if (!d)
+		return;
+	av_frame_free(&d->frame);
+	av_packet_free(&d->packet);
+	avcodec_free_context(&d->ctx); // extradata too
+	av_free(d);
+}

@@ -1,0 +1,120 @@
+package main
+
+/*
+#cgo pkg-config: libavcodec libavutil
+#cgo CFLAGS: -O2 -Wall
+#include "decoder.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"unsafe"
+
+	"sitewatch/video"
+)
+
+// decoder decodes keyframes of one stream. It is used by one goroutine and must be closed.
+type decoder struct{ c *C.eye_decoder }
+
+var errDecode = errors.New("picture cannot be decoded")
+
+// maxPixels bounds what the decoder allocates; Params bounds the sides.
+const maxPixels = 8192 * 4352
+
+// newDecoder opens a decoder; fast is for looking, not for showing.
+func newDecoder(p video.Params, fast bool) (*decoder, error) {
+	if !p.Valid() {
+		return nil, video.ErrBadParams
+	}
+	avcc := p.AVCC()
+	f := C.int(0)
+	if fast {
+		f = 1
+	}
+	c := C.eye_open((*C.uint8_t)(&avcc[0]), C.int(len(avcc)), f, maxPixels)
+	if c == nil {
+		return nil, errors.New("no decoder for H.264")
+	}
+	return &decoder{c}, nil
+}
+
+func (d *decoder) close() { C.eye_close(d.c) }
+
+// picture is a decoded picture; it is valid until the decoder's next call.
+type picture struct{ c C.eye_picture }
+
+func (d *decoder) decode(unit []byte) (*picture, error) {
+	if len(unit) == 0 || len(unit) > video.MaxUnitBytes {
+		return nil, errDecode
+	}
+	var p picture
+	switch code := C.eye_decode(d.c, (*C.uint8_t)(&unit[0]), C.int(len(unit)), &p.c); code {
+	case 0:
+		return &p, nil
+	case C.EYE_FORMAT:
+		return nil, fmt.Errorf("%w: pixel format is not 8-bit YUV", errDecode)
+	default:
+		return nil, fmt.Errorf("%w: %d", errDecode, int(code))
+	}
+}
+
+func (p *picture) damaged() bool { return p.c.damaged != 0 }
+
+// luma shrinks the picture's brightness into grid, which is w wide.
+func (p *picture) luma(grid []byte, w int) {
+	C.eye_luma(&p.c, (*C.uint8_t)(&grid[0]), C.int(w), C.int(len(grid)/w))
+}
+
+// image copies the picture for the JPEG encoder, which takes all brightness from 0 to 255: what video calls black is 16
+// and white 235 (ITU-R BT.601 §2.5.3), and would come out grey.
+func (p *picture) image() (image.Image, error) {
+	w, h := int(p.c.width), int(p.c.height)
+	luma, chroma := identity, identity
+	if p.c.full_range == 0 {
+		luma, chroma = expandLuma, expandChroma
+	}
+	if p.c.chroma_w < 0 {
+		img := image.NewGray(image.Rect(0, 0, w, h))
+		p.copyPlane(0, img.Pix, img.Stride, w, h, &luma)
+		return img, nil
+	}
+	ratio, ok := map[[2]C.int]image.YCbCrSubsampleRatio{
+		{0, 0}: image.YCbCrSubsampleRatio444, {1, 0}: image.YCbCrSubsampleRatio422, {1, 1}: image.YCbCrSubsampleRatio420,
+		{0, 1}: image.YCbCrSubsampleRatio440,
+	}[[2]C.int{p.c.chroma_w, p.c.chroma_h}]
+	if !ok {
+		return nil, fmt.Errorf("%w: unknown subsampling", errDecode)
+	}
+	img := image.NewYCbCr(image.Rect(0, 0, w, h), ratio)
+	cw, ch := img.CStride, len(img.Cb)/img.CStride
+	p.copyPlane(0, img.Y, img.YStride, w, h, &luma)
+	p.copyPlane(1, img.Cb, img.CStride, cw, ch, &chroma)
+	p.copyPlane(2, img.Cr, img.CStride, cw, ch, &chroma)
+	return img, nil
+}
+
+func (p *picture) copyPlane(i int, dst []byte, stride, w, h int, lut *[256]byte) {
+	for y := range h {
+		src := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.c.plane[i]), y*int(p.c.stride[i]))), w)
+		row := dst[y*stride : y*stride+w]
+		for x, v := range src {
+			row[x] = lut[v]
+		}
+	}
+}
+
+var (
+	identity     = table(func(v int) int { return v })
+	expandLuma   = table(func(v int) int { return ((v-16)*255 + 109) / 219 })
+	expandChroma = table(func(v int) int { return ((v-128)*255 + (224*128 + 112)) / 224 })
+)
+
+func table(f func(int) int) (t [256]byte) {
+	for v := range t {
+		t[v] = byte(min(max(f(v), 0), 255))
+	}
+	return t
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"image/jpeg"
+	"io"
+	"sync"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+	"sitewatch/video/motion"
+)
+
+const (
+	gridWidth, gridHeight = 80, 45
+	maxCameras            = 64 // decoders of 12 MB
+	jpegQuality           = 85
+)
+
+// eye answers the gateway's messages.
+type eye struct {
+	out     *bufio.Writer
+	cameras map[edge.CameraID]*watched
+	buf     []byte
+}
+
+// watched is one camera.
+type watched struct {
+	dec   *decoder
+	size  video.Size
+	model *motion.Model
+	grid  []byte
+}
+
+// run speaks with the gateway until in ends, which calls ended at once: the decoder cannot be interrupted, and nobody is
+// left who would want what it finds.
+func run(in io.Reader, out io.Writer, build string, ended func()) error {
+	e := &eye{out: bufio.NewWriterSize(out, 64<<10), cameras: map[edge.CameraID]*watched{}}
+	defer e.close()
+	if err := e.send(&motion.Ready{Version: motion.Version, Build: build}); err != nil {
+		return err
+	}
+	messages := make(chan motion.Message, 1) // one is read while one is decoded
+	stop := make(chan struct{})
+	var readErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(messages)
+		r := bufio.NewReaderSize(in, 64<<10)
+		for {
+			m, err := motion.ReadMessage(r)
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					ended()
+				} else {
+					readErr = err
+				}
+				return
+			}
+			select {
+			case messages <- m:
+			case <-stop:
+				return
+			}
+		}
+	})
+	for m := range messages {
+		if err := e.handle(m); err != nil {
+			close(stop) // the reader may be waiting for a message still; the process ends with us
+			return err
+		}
+	}
+	wg.Wait()
+	return readErr
+}
+
+func (e *eye) close() {
+	for _, w := range e.cameras {
+		w.dec.close()
+	}
+}
+
+func (e *eye) send(m motion.Message) error {
+	e.buf = motion.AppendMessage(e.buf[:0], m)
+	if _, err := e.out.Write(e.buf); err != nil {
+		return err
+	}
+	return e.out.Flush()
+}
+
+// handle answers one message. An error is the pipe's; a picture that cannot be decoded is none.
+func (e *eye) handle(m motion.Message) error {
+	switch m := m.(type) {
+	case *motion.OpenCamera:
+		return e.open(m)
+	case *motion.Unit:
+		return e.unit(m)
+	case *motion.StillRequest:
+		b, err := still(m.Params, m.Data)
+		if err != nil {
+			return e.send(&motion.StillReply{ID: m.ID, Data: []byte(err.Error())})
+		}
+		return e.send(&motion.StillReply{ID: m.ID, OK: true, Data: b})
+	}
+	return fmt.Errorf("%w: %T is not for an eye", motion.ErrPipe, m)
+}
+
+func (e *eye) open(m *motion.OpenCamera) error {
+	w := e.cameras[m.Camera]
+	if w == nil && len(e.cameras) >= maxCameras {
+		return nil // its units are not known then
+	}
+	dec, err := newDecoder(m.Params, true)
+	if err != nil {
+		return nil
+	}
+	if w != nil {
+		w.dec.close()
+	}
+	if w == nil || w.size != m.Params.Size {
+		w = &watched{size: m.Params.Size, model: motion.NewModel(gridWidth, gridHeight), grid: make([]byte, gridWidth*gridHeight)}
+		e.cameras[m.Camera] = w
+	}
+	w.dec = dec
+	return nil
+}
+
+func (e *eye) unit(m *motion.Unit) error {
+	w := e.cameras[m.Camera]
+	if w == nil || !m.Keyframe {
+		return nil
+	}
+	pic, err := w.dec.decode(m.Data)
+	if err != nil || pic.damaged() {
+		return nil
+	}
+	pic.luma(w.grid, gridWidth)
+	r := w.model.Step(m.PTS, w.grid)
+	if r.State == 0 {
+		return nil
+	}
+	return e.send(&motion.Motion{Camera: m.Camera, State: r.State, PTS: r.PTS, Why: r.Why})
+}
+
+// still decodes a keyframe with everything that makes it look right and compresses it.
+func still(p video.Params, unit []byte) ([]byte, error) {
+	dec, err := newDecoder(p, false)
+	if err != nil {
+		return nil, err
+	}
+	defer dec.close()
+	pic, err := dec.decode(unit)
+	if err != nil {
+		return nil, err
+	}
+	img, err := pic.image()
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	if err := jpeg.Encode(&buf, img, &jpeg.Options{Quality: jpegQuality}); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}

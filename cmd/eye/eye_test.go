@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"image/jpeg"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+	"sitewatch/video/motion"
+	"sitewatch/video/rtsptest"
+)
+
+// keyframe encodes one test picture.
+func keyframe(t testing.TB, width, height int) (u video.AccessUnit, p video.Params) {
+	t.Helper()
+	err := rtsptest.Encode(t.Context(), nil, rtsptest.TestPicture(width, height, 1, 1, 1), func(nalus [][]byte) error {
+		var sps, pps []byte
+		var err error
+		if u, sps, pps, err = video.NewH264Unit(nalus, 0, edge.Stamp{}); err != nil {
+			return err
+		}
+		p, err = video.NewH264Params(sps, pps)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, p
+}
+
+// ffmpeg's test picture has black and white in it.
+func TestStillHasTheRightColours(t *testing.T) {
+	u, p := keyframe(t, 640, 360)
+	b, err := still(p, u.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := jpeg.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	darkest, brightest := 255, 0
+	for y := range 360 {
+		for x := range 640 {
+			r, g, b, _ := img.At(x, y).RGBA()
+			sum := int(r>>8+g>>8+b>>8) / 3
+			darkest, brightest = min(darkest, sum), max(brightest, sum)
+		}
+	}
+	if darkest > 6 || brightest < 249 {
+		t.Errorf("brightness goes from %d to %d, want black and white", darkest, brightest)
+	}
+}
+
+func TestHostilePictures(t *testing.T) {
+	u, p := keyframe(t, 320, 240)
+	dec, err := newDecoder(p, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.close()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		b := bytes.Clone(u.Data)
+		for range 1 + rnd.IntN(20) {
+			b[4+rnd.IntN(len(b)-4)] = byte(rnd.Uint32())
+		}
+		dec.decode(b[:1+rnd.IntN(len(b))])
+	}
+	pic, err := dec.decode(u.Data)
+	if err != nil || pic.damaged() {
+		t.Errorf("after hostile pictures a good one: %v", err)
+	}
+	if _, err := dec.decode(nil); err == nil {
+		t.Error("decoded nothing at all")
+	}
+}
+
+func TestConversation(t *testing.T) {
+	u, p := keyframe(t, 320, 240)
+	in := motion.AppendMessage(nil, &motion.OpenCamera{Camera: "a", Params: p})
+	in = motion.AppendMessage(in, &motion.Unit{Camera: "a", Keyframe: true, Data: u.Data})
+	in = motion.AppendMessage(in, &motion.Unit{Camera: "never opened", Keyframe: true, Data: u.Data})
+	in = motion.AppendMessage(in, &motion.Unit{Camera: "a", Keyframe: true, Data: []byte{0, 0, 0, 1, 0x65}})
+	in = motion.AppendMessage(in, &motion.StillRequest{ID: 5, Params: p, Data: u.Data})
+	in = motion.AppendMessage(in, &motion.StillRequest{ID: 6, Params: p, Data: []byte{0, 0, 0, 1, 0x65}})
+	var out bytes.Buffer
+	ended := false
+	if err := run(bytes.NewReader(in), &out, "test", func() { ended = true }); err != nil || !ended {
+		t.Fatalf("got %v, ended %v", err, ended)
+	}
+	var got []motion.Message
+	for {
+		m, err := motion.ReadMessage(&out)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, m)
+	}
+	if len(got) != 3 {
+		t.Fatalf("got %d messages, want Ready and two stills", len(got))
+	}
+	if r := got[1].(*motion.StillReply); r.ID != 5 || !r.OK || len(r.Data) < 1000 {
+		t.Errorf("got still %d, ok %v, %d bytes", r.ID, r.OK, len(r.Data))
+	}
+	if r := got[2].(*motion.StillReply); r.ID != 6 || r.OK {
+		t.Errorf("got still %d, ok %v of a broken picture", r.ID, r.OK)
+	}
+	wrong := motion.AppendMessage(nil, &motion.Ready{Version: 1})
+	if err := run(bytes.NewReader(wrong), io.Discard, "test", func() {}); err == nil {
+		t.Error("the eye took a message that is its own to send")
+	}
+}
+
+func BenchmarkKeyframe640x360(b *testing.B) { benchmarkKeyframe(b, 640, 360) }
+func BenchmarkKeyframe1080p(b *testing.B)   { benchmarkKeyframe(b, 1920, 1080) }
+
+func benchmarkKeyframe(b *testing.B, width, height int) {
+	u, p := keyframe(b, width, height)
+	dec, err := newDecoder(p, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer dec.close()
+	grid := make([]byte, gridWidth*gridHeight)
+	b.ReportAllocs()
+	for b.Loop() {
+		pic, err := dec.decode(u.Data)
+		if err != nil {
+			b.Fatal(err)
+		}
+		pic.luma(grid, gridWidth)
+	}
+}

@@ -1,0 +1,25 @@
+// Command eye decodes pictures for the gateway, in a process of its own: what a hostile camera can do to libavcodec, it does
+// to an eye, and the gateway starts another one. It speaks over its standard input and output as video/motion/PIPE.md says,
+// opens nothing else and ends when its input does.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+)
+
+func main() {
+	// One picture at a time and little garbage: the eye shares two slow cores with what must not wait.
+	runtime.GOMAXPROCS(2)
+	debug.SetGCPercent(50)
+	build := "devel"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		build = info.Main.Version
+	}
+	if err := run(os.Stdin, os.Stdout, build, func() { os.Exit(0) }); err != nil {
+		fmt.Fprintln(os.Stderr, "eye:", err)
+		os.Exit(1)
+	}
+}

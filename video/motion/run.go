@@ -1,0 +1,208 @@
+package motion
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+)
+
+// Run starts the eye and works with it until it dies or ctx ends. It always returns an error: the supervisor starts it again
+// by calling Run again. Intervals that were open are closed then, because the next eye knows nothing of them.
+func (e *Eye) Run(ctx context.Context) error {
+	reports := make(chan report, maxReports) // deep enough for every camera to change twice while a disk hesitates
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for r := range reports {
+			if e.opt.Reporter != nil {
+				e.opt.Reporter.Motion(r.camera, r.interval)
+			}
+		}
+	})
+	defer wg.Wait()
+	defer close(reports)
+	say := func(rs []report) {
+		for _, r := range rs {
+			select {
+			case reports <- r:
+			default: // movement may be dropped, pictures of it are kept otherwise
+				e.opt.Log.Warn("movement not reported", "camera", r.camera)
+			}
+		}
+	}
+	defer func() { say(e.stale(e.opt.Clock.Now(), -1)) }()
+	return e.runProcess(ctx, say)
+}
+
+func (e *Eye) runProcess(ctx context.Context, say func([]report)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	inR, inW, err := os.Pipe() // our own, because they take deadlines
+	if err != nil {
+		return fmt.Errorf("eye: %w", err)
+	}
+	outR, outW, err := os.Pipe()
+	if err != nil {
+		return errors.Join(fmt.Errorf("eye: %w", err), inR.Close(), inW.Close())
+	}
+	defer outR.Close()
+	defer inW.Close()
+	tail := &tail{}
+	path, err := filepath.Abs(e.opt.Command) // the eye stands elsewhere
+	if err != nil {
+		return fmt.Errorf("eye: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, path, e.opt.Args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = inR, outW, tail
+	cmd.Env = []string{} // nothing that it should know
+	cmd.Dir = "/"
+	cmd.WaitDelay = 2 * time.Second
+	err = cmd.Start()
+	inR.Close()
+	outW.Close()
+	if err != nil {
+		return edge.WithHint(fmt.Errorf("eye: %w", err), "the program eye belongs beside the gateway")
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return e.runReader(bufio.NewReaderSize(outR, 64<<10), say) })
+	g.Go(func() error { return e.runWriter(gctx, inW) })
+	g.Go(func() error { return e.runStale(gctx, say) })
+	g.Go(func() error { return e.awaitReady(gctx) })
+	g.Go(func() error { // whoever ends first ends the process, and that ends the rest
+		<-gctx.Done()
+		e.setUp(false)
+		inW.Close()
+		outR.Close()
+		cancel()
+		return nil
+	})
+	err = g.Wait()
+	waitErr := cmd.Wait()
+	if text := tail.text(); text != "" {
+		return fmt.Errorf("eye ended: %w (%v): %s", err, waitErr, text)
+	}
+	return fmt.Errorf("eye ended: %w (%v)", err, waitErr)
+}
+
+// awaitReady gives up an eye that does not say that it is ready.
+func (e *Eye) awaitReady(ctx context.Context) error {
+	t := time.NewTimer(readyLimit)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.C:
+	}
+	if !e.Status().Up {
+		return fmt.Errorf("not ready within %v", readyLimit)
+	}
+	return nil
+}
+
+func (e *Eye) runReader(r *bufio.Reader, say func([]report)) error {
+	m, err := ReadMessage(r)
+	if err != nil {
+		return err
+	}
+	ready, ok := m.(*Ready)
+	if !ok || ready.Version != Version {
+		return fmt.Errorf("%w: %T is not Ready of version %d", ErrPipe, m, Version)
+	}
+	e.setUp(true)
+	e.opt.Log.Info("eye is ready", "build", ready.Build)
+	for {
+		m, err := ReadMessage(r)
+		if err != nil {
+			return err
+		}
+		switch m := m.(type) {
+		case *Motion:
+			say(e.moved(m))
+		case *StillReply:
+			e.answer(m)
+		default:
+			return fmt.Errorf("%w: %T is not for the gateway", ErrPipe, m)
+		}
+	}
+}
+
+// runWriter writes what waits. The eye learns a camera's parameters before its first picture and whenever they change.
+func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
+	opened := map[edge.CameraID]video.Params{}
+	var buf []byte
+	for {
+		ask, q, ok := e.take()
+		if !ok {
+			select {
+			case <-e.wake:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		buf = buf[:0]
+		if ask != nil {
+			buf = AppendMessage(buf, ask)
+		} else {
+			if p, ok := opened[q.camera]; !ok || !p.Equal(q.params) {
+				opened[q.camera] = q.params
+				buf = AppendMessage(buf, &OpenCamera{Camera: q.camera, Params: q.params})
+			}
+			buf = AppendMessage(buf, &Unit{Camera: q.camera, PTS: q.unit.PTS, Keyframe: true, Data: q.unit.Data})
+		}
+		if err := w.SetWriteDeadline(e.opt.Clock.Now().Wall.Add(writeLimit)); err != nil {
+			return err
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+		if cap(buf) > 1<<20 {
+			buf = nil // one huge picture is no reason to keep its size for ever
+		}
+	}
+}
+
+func (e *Eye) runStale(ctx context.Context, say func([]report)) error {
+	t := time.NewTicker(staleCheck)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			say(e.stale(e.opt.Clock.Now(), staleAfter))
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// tail keeps the last words of a process.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	if over := len(t.b) - stderrBytes; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.b)
+}
