@@ -25,6 +25,7 @@ export class Clips {
   set(ids) {
     if (ids.join() === this.ids.join()) return;
     this.ids = ids;
+    this.card.dataset.clips = ids.length;
     if (!this.ids.includes(this.shown)) this.shown = ids[0] ?? "";
     for (const id of ids) if (!this.states.has(id)) this.follow(id);
     this.draw();
@@ -32,20 +33,19 @@ export class Clips {
 
   async follow(id) {
     this.states.set(id, { state: "wanted", camera: "", reason: "" });
-    for (;;) {
-      if (!this.card.isConnected) { await sleep(pause); if (!this.card.isConnected) return; }
+    for (let after = 0; after < 5; ) { // a still that has not come soon after its clip does not come
+      await sleep(after === 0 && this.states.get(id).camera === "" ? 0 : pause);
+      if (!this.card.isConnected) return;
       try {
         const r = await fetch(`/api/v1/clips/${id}`);
-        if (r.ok) {
-          const c = await r.json();
-          const still = this.states.get(id).still || await there(`/api/v1/clips/${id}.jpg`, c.state);
-          this.states.set(id, { ...c, still });
-          this.draw();
-          if (c.state === "lost" || c.state === "ready" && still) return;
-          if (c.state === "ready" && (this.states.get(id).tries = (this.tries = (this.tries ?? 0) + 1)) > 5) return;
-        }
+        if (!r.ok) continue;
+        const c = await r.json();
+        const still = this.states.get(id).still || await there(`/api/v1/clips/${id}.jpg`);
+        this.states.set(id, { ...c, still });
+        this.draw();
+        if (c.state === "lost" || c.state === "ready" && still) return;
+        if (c.state === "ready") after++;
       } catch { /* the page says that the SOC is out of reach; this goes on when it is back */ }
-      await sleep(pause);
     }
   }
 
@@ -121,7 +121,4 @@ export class Clips {
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // there asks without fetching: a still comes before its clip, and nothing announces it.
-async function there(url, state) {
-  if (state === "wanted") return false;
-  return (await fetch(url, { method: "HEAD" })).ok;
-}
+const there = async (url) => (await fetch(url, { method: "HEAD" })).ok;

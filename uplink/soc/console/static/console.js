@@ -55,11 +55,9 @@ function fillCard(li, e) {
   li.setAttribute("aria-label", `${kindText(e.kind)}, ${e.site}, ${e.zone_name || e.zone}, ${timeText(e.occurred_at)}`);
 }
 
-// place puts li where its index belongs: newest first, but what happened long ago and arrived now is no news.
-function place(list, li, e) {
-  const at = (n) => n.when - e.occurred || n.index - e.index;
-  const next = [...list.children].find((n) => at(cards.get(Number(n.dataset.index)).order) < 0);
-  list.insertBefore(li, next ?? null);
+// place puts li where its index belongs, the newest arrival first: an alarm that comes late must not hide below.
+function place(list, li, index) {
+  list.insertBefore(li, [...list.children].find((n) => Number(n.dataset.index) < index) ?? null);
 }
 
 function show(e, live) {
@@ -72,10 +70,9 @@ function show(e, live) {
   }
   const urgent = e.lane === "urgent";
   const li = $(urgent ? "card" : "row").content.firstElementChild.cloneNode(true);
-  const order = { index: e.index, occurred: Date.parse(e.occurred_at) || 0 };
-  const item = { li, event: e, order: { index: e.index, when: order.occurred } };
+  const item = { li, event: e };
   (urgent ? fillCard : fill)(li, e);
-  place(lists[urgent ? "urgent" : "routine"], li, order);
+  place(lists[urgent ? "urgent" : "routine"], li, e.index);
   cards.set(e.index, item);
   if (urgent) {
     item.clips = new Clips(li);
@@ -149,14 +146,20 @@ async function begin() {
   }
 }
 
+// newestIndex finds the end by doubling and halving: the index has no holes.
 async function newestIndex() {
-  let after = 0;
-  for (let step = 2 ** 40; step >= 1; step /= 2) { // the index has no holes: a search by halves finds its end
-    const r = await fetch(`/api/v1/events?limit=1&after=${after + step - 1}`);
+  const beyond = async (n) => {
+    const r = await fetch(`/api/v1/events?limit=1&after=${n}`);
     if (!r.ok) throw new Error(r.statusText);
-    if ((await r.json()).items.length > 0) after += step;
+    return (await r.json()).items.length > 0;
+  };
+  let step = 1;
+  while (await beyond(step - 1)) step *= 2;
+  let end = Math.floor(step / 2);
+  for (step = Math.floor(step / 4); step >= 1; step = Math.floor(step / 2)) {
+    if (await beyond(end + step - 1)) end += step;
   }
-  return after;
+  return end;
 }
 
 setInterval(() => { $("clock").textContent = timeText(new Date().toISOString()); }, 500);
