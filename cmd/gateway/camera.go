@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/edge/config"
+	"sitewatch/edge/local"
+	"sitewatch/video"
+	"sitewatch/video/clip"
+	"sitewatch/video/motion"
+	"sitewatch/video/ring"
+	"sitewatch/video/rtsp"
+)
+
+// Bounds of one camera's ring. The margin is for the time between the alarm and the cutter's first look at the ring, a disk
+// that hesitates included.
+const (
+	ringMargin     = 10 * time.Second
+	ringLimitBytes = 32 << 20 // 20 s of 12 Mbit/s
+)
+
+// camera is one camera of the site: its main stream goes to the ring, its small one to the eye.
+type camera struct {
+	config.Camera
+	box    *box
+	ring   *ring.Ring
+	source *rtsp.Camera
+	sub    *rtsp.Camera // nil: the main stream is watched
+}
+
+// wireCameras makes the cameras, the eye that looks at them and the cutter.
+func (b *box) wireCameras() error {
+	if len(b.cfg.Cameras) == 0 {
+		return nil
+	}
+	eye, err := eyePath()
+	if err != nil {
+		return err
+	}
+	b.motions = &motions{box: b, seen: map[edge.CameraID]uint64{}}
+	b.eye = motion.New(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions})
+	clips := map[edge.CameraID]clip.Camera{}
+	for _, cfg := range b.cfg.Cameras {
+		c := &camera{Camera: cfg, box: b, ring: ring.New(ring.Options{Keep: b.cfg.Clips.Before + ringMargin, LimitBytes: ringLimitBytes})}
+		if c.source, err = rtsp.NewCamera(c.options(cfg.Main, mainSink{c})); err != nil {
+			return fmt.Errorf("camera %s: %w", cfg.ID, err)
+		}
+		if cfg.Sub != "" && cfg.Sub != cfg.Main {
+			if c.sub, err = rtsp.NewCamera(c.options(cfg.Sub, subSink{c})); err != nil {
+				return fmt.Errorf("camera %s: sub: %w", cfg.ID, err)
+			}
+		}
+		b.cameras = append(b.cameras, c)
+		clips[cfg.ID] = clip.Camera{Ring: c.ring, Trouble: c.source.Trouble}
+	}
+	b.cutter = clip.New(clip.Options{Dir: b.journal.ClipDir(), Cameras: clips, Jobs: cuttingJobs{b.journal, b}, Eye: b.eye, Clock: b.clock, Log: b.log})
+	return nil
+}
+
+func (c *camera) options(url string, sink rtsp.Sink) rtsp.Options {
+	return rtsp.Options{ID: c.ID, URL: url, User: c.User, PasswordFile: c.PasswordFile, Sink: sink, Clock: c.box.clock, Log: c.box.log}
+}
+
+// mainSink fills the ring and says when the camera is gone and back.
+type mainSink struct{ c *camera }
+
+// OnUnit keeps the picture; the eye sees it when the camera has no small stream.
+func (m mainSink) OnUnit(u video.AccessUnit, p video.Params) {
+	m.c.ring.Push(u, p)
+	if m.c.sub == nil {
+		m.c.box.eye.Push(m.c.ID, u, p)
+	}
+}
+
+// Lost journals camera-lost.
+func (m mainSink) Lost(ctx context.Context, reason string) {
+	m.c.report(ctx, edge.KindCameraLost, fmt.Sprintf("Camera %s gives no pictures: %s", m.c.title(), reason))
+}
+
+// Restored journals that pictures are back.
+func (m mainSink) Restored(ctx context.Context) {
+	m.c.report(ctx, edge.KindCameraLost.Restored(), fmt.Sprintf("Camera %s gives pictures again", m.c.title()))
+}
+
+// subSink shows the small stream to the eye. That it fails is worth a line in the log: the pictures of record still come.
+type subSink struct{ c *camera }
+
+// OnUnit shows the picture to the eye.
+func (s subSink) OnUnit(u video.AccessUnit, p video.Params) { s.c.box.eye.Push(s.c.ID, u, p) }
+
+// Lost logs that nobody watches this camera for movement.
+func (s subSink) Lost(_ context.Context, reason string) {
+	s.c.box.log.Warn("no pictures of the small stream: movement is not seen", "camera", s.c.ID, "err", reason)
+}
+
+// Restored logs that it is watched again.
+func (s subSink) Restored(context.Context) {
+	s.c.box.log.Info("the small stream is back", "camera", s.c.ID)
+}
+
+func (c *camera) title() string {
+	if c.Name != "" && c.Name != string(c.ID) {
+		return fmt.Sprintf("%s (%s)", c.Name, c.ID)
+	}
+	return string(c.ID)
+}
+
+func (c *camera) report(ctx context.Context, k edge.Kind, why string) {
+	if err := c.box.desk.Report(ctx, edge.Event{Kind: k, Cameras: []edge.CameraID{c.ID}, Why: why}); err != nil && ctx.Err() == nil {
+		c.box.log.Error("the state of a camera could not be journalled", "camera", c.ID, "err", err)
+	}
+}
+
+func (c *camera) status(motions uint64) local.Camera {
+	s, r := c.source.Status(), c.ring.Stats()
+	st := local.Camera{ID: c.ID, Name: c.Name, State: local.StateStarting, Reason: s.Trouble, LastPicture: s.LastUnit.Wall,
+		RingBytes: r.Bytes, RingSeconds: r.Span.Seconds(), Motions: motions}
+	switch {
+	case s.Lost:
+		st.State = local.StateLost
+	case s.Units > 0:
+		st.State, st.Codec = local.StateConnected, video.H264.String()
+	}
+	return st
+}
+
+// cuttingJobs is the journal as the cutter sees it; the SOC is told for show that a clip is being cut.
+type cuttingJobs struct {
+	clip.Jobs
+	box *box
+}
+
+// ClipCutting journals it and tells the SOC.
+func (j cuttingJobs) ClipCutting(ctx context.Context, id edge.ClipID) error {
+	if err := j.Jobs.ClipCutting(ctx, id); err != nil {
+		return err
+	}
+	client := j.box.client.Load()
+	if client == nil {
+		return nil
+	}
+	jobs, err := j.Jobs.WantedClips(ctx)
+	for _, w := range jobs {
+		if w.ID == id {
+			client.Cutting(id, w.Camera)
+		}
+	}
+	return err
+}

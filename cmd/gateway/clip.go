@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sitewatch/edge"
+	"sitewatch/video/clip"
+)
+
+type clipCmd struct {
+	configFlag
+	ID     string `arg:"" help:"The clip's id, as the event names it."`
+	Output string `arg:"" help:"MP4 file to write." type:"path"`
+}
+
+// Run exports without touching the kept clip, which stays the evidence.
+func (c *clipCmd) Run(o out) error {
+	g, err := c.load()
+	if err != nil {
+		return err
+	}
+	if !edge.ValidID(c.ID) {
+		return fmt.Errorf("%q is no clip id", c.ID)
+	}
+	src := filepath.Join(g.Data, "clips", c.ID+".mp4")
+	if _, err := os.Stat(src); err != nil {
+		return edge.WithHint(fmt.Errorf("clip %s is not on this box: %w", c.ID, err), "the SOC has it if its state there is ready")
+	}
+	if err := clip.Export(src, c.Output); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(o, c.Output)
+	return err
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"sitewatch/uplink"
+)
+
+type enrolCmd struct {
+	configFlag
+	Token string `required:"" help:"What 'soc claim --site ID' printed."`
+	SOC   string `name:"soc" help:"The SOC's address, HOST:PORT; uplink.soc of the configuration when left out." placeholder:"HOST:PORT"`
+}
+
+// Run gets the box its certificate. It may be repeated with the same token after a lost reply.
+func (c *enrolCmd) Run(ctx context.Context, o out) error {
+	g, err := c.load()
+	if err != nil {
+		return err
+	}
+	soc := c.SOC
+	if soc == "" {
+		soc = g.Uplink.SOC
+	}
+	if soc == "" {
+		return fmt.Errorf("no SOC is configured: give --soc HOST:PORT, or set uplink.soc in %s", c.Config)
+	}
+	id, err := uplink.Enrol(ctx, uplink.EnrolOptions{Dir: identityDir(g), SOC: soc, Token: c.Token, Site: g.Site.ID, Clock: systemClock()})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o, "enrolled as site %s; the certificate is valid until %s\n", id.Site, id.Certificate().NotAfter.UTC().Format("2006-01-02"))
+	return err
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sitewatch/edge/local"
+)
+
+// collector gives /metrics the figures of the status page.
+type collector struct{ b *box }
+
+var (
+	descEvents   = prometheus.NewDesc("sitewatch_events_waiting", "Events that the SOC has not acked.", []string{"lane"}, nil)
+	descLastSeq  = prometheus.NewDesc("sitewatch_journal_last_seq", "Newest event of the journal.", nil, nil)
+	descJournal  = prometheus.NewDesc("sitewatch_journal_bytes", "Bytes in use in the journal.", nil, nil)
+	descPanelUp  = prometheus.NewDesc("sitewatch_panel_connected", "1 while the panel's line is up.", []string{"panel"}, nil)
+	descFrames   = prometheus.NewDesc("sitewatch_panel_frames_total", "Good frames of the panel.", []string{"panel"}, nil)
+	descRejects  = prometheus.NewDesc("sitewatch_panel_rejects_total", "Frames refused for their checksum.", []string{"panel"}, nil)
+	descCameraUp = prometheus.NewDesc("sitewatch_camera_connected", "1 while pictures come.", []string{"camera"}, nil)
+	descRing     = prometheus.NewDesc("sitewatch_camera_ring_bytes", "Bytes of pictures in memory.", []string{"camera"}, nil)
+	descMotions  = prometheus.NewDesc("sitewatch_motion_intervals_total", "Motion intervals since the start.", []string{"sent"}, nil)
+	descUplink   = prometheus.NewDesc("sitewatch_uplink_connected", "1 while the SOC is connected.", nil, nil)
+	descDisk     = prometheus.NewDesc("sitewatch_disk_free_bytes", "Free bytes where the data is.", nil, nil)
+)
+
+// Describe names the figures.
+func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect takes them from one status.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	st, err := c.b.status(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descLastSeq, err)
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	up := func(s local.State) float64 {
+		if s == local.StateConnected {
+			return 1
+		}
+		return 0
+	}
+	for lane, n := range st.Journal.Waiting {
+		gauge(descEvents, float64(n), lane)
+	}
+	gauge(descLastSeq, float64(st.Journal.LastSeq))
+	gauge(descJournal, float64(st.Journal.Bytes))
+	for _, p := range st.Panels {
+		gauge(descPanelUp, up(p.State), string(p.ID))
+		counter(descFrames, p.Frames, string(p.ID))
+		counter(descRejects, p.Rejects, string(p.ID))
+	}
+	for _, cam := range st.Cameras {
+		gauge(descCameraUp, up(cam.State), string(cam.ID))
+		gauge(descRing, float64(cam.RingBytes), string(cam.ID))
+	}
+	counted, sent := c.b.desk.Motions()
+	counter(descMotions, counted, "no")
+	counter(descMotions, sent, "yes")
+	gauge(descUplink, up(st.Uplink.State))
+	gauge(descDisk, float64(st.Disk.FreeBytes))
+}

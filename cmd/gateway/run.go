@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/edge/supervise"
+)
+
+type runCmd struct {
+	configFlag
+	LogLevel slog.Level `help:"Least level that is logged: debug, info, warn or error." default:"info"`
+}
+
+// Run is the gateway's life: check everything, start nothing when something is wrong; then journal first, uplink last.
+func (c *runCmd) Run(ctx context.Context, e errOut) error {
+	g, err := c.load()
+	if err != nil {
+		return err
+	}
+	// Most of what lives long is the rings: bytes that no pointer is in. A higher target only grows the heap.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	log := slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: c.LogLevel})).With("site", string(g.Site.ID))
+	b, err := newBox(ctx, g, systemClock(), log)
+	if err != nil {
+		return err
+	}
+	log.Info("gateway starts", "version", version, "journal", string(b.journal.ID()), "panels", len(b.lines), "cameras", len(b.cameras))
+	err = b.run(ctx)
+	if cerr := b.journal.Close(); err == nil {
+		err = cerr
+	}
+	log.Info("gateway has stopped")
+	return err
+}
+
+// run starts the tasks in the order in which they need each other; they stop in reverse.
+func (b *box) run(ctx context.Context) error {
+	socket, watchdog := supervise.NotifyEnv()
+	tree := supervise.New(supervise.Options{Log: b.log, Clock: b.clock, Failed: b.taskFailed, Notify: socket, Watchdog: watchdog})
+	b.tree.Store(tree)
+	tree.Go(supervise.Task{Name: "journal", Run: b.journal.Run, Vital: true, Beat: 10 * time.Second})
+	tree.Go(supervise.Task{Name: "pages", Run: b.pages.Run})
+	tree.Go(supervise.Task{Name: "events", Run: b.runStarted})
+	if b.eye != nil {
+		tree.Go(supervise.Task{Name: "eye", Run: b.eye.Run})
+		tree.Go(supervise.Task{Name: "clips", Run: b.cutter.Run})
+	}
+	for _, c := range b.cameras {
+		tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID), Run: c.source.Run})
+		if c.sub != nil {
+			tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID + "/sub"), Run: c.sub.Run})
+		}
+	}
+	for _, l := range b.lines {
+		tree.Go(supervise.Task{Name: edge.TaskName("panel/" + l.Stats().Panel), Run: l.Run})
+	}
+	tree.Go(supervise.Task{Name: "uplink", Run: b.runUplink})
+	return tree.Run(ctx)
+}
+
+// taskFailed journals that a task ended that should not have. It may be the journal itself that failed: then there is no
+// place to say so but the log, where the supervisor has said it.
+func (b *box) taskFailed(ctx context.Context, name edge.TaskName, err error) {
+	if name == "journal" || errors.Is(err, errNotEnrolled) {
+		return
+	}
+	if rerr := b.desk.Report(ctx, edge.Event{Kind: edge.KindTaskFailed, Why: fmt.Sprintf("Task %s failed and is started again: %v", name, err)}); rerr != nil && ctx.Err() == nil {
+		b.log.Error("a failed task could not be journalled", "task", name, "err", rerr)
+	}
+}
+
+// runStarted journals the start, and the stop when it is an orderly one.
+func (b *box) runStarted(ctx context.Context) error {
+	if err := b.desk.Report(ctx, edge.Event{Kind: edge.KindStarted, Why: "The gateway has started, version " + version + "."}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return b.desk.Report(context.WithoutCancel(ctx), edge.Event{Kind: edge.KindStopped, Why: "The gateway was told to stop."})
+}

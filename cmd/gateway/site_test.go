@@ -1,0 +1,341 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// programs builds the real programs once for all tests of this package.
+var programs = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sitewatch-bin-")
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", dir+"/", "sitewatch/cmd/gateway", "sitewatch/cmd/soc", "sitewatch/cmd/eye").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the programs (make build installs what that needs): %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := programs(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// site is a whole site under test: the programs as processes, a panel line that the test holds, the SOC's API.
+type site struct {
+	t                testing.TB
+	dir, bin         string
+	api, local, rtsp string
+	procs            map[string]*exec.Cmd
+	yaml             func(*site) string
+}
+
+// newSite makes the files and the SOC, enrols the box, and starts nothing else.
+func newSite(t testing.TB, yaml func(*site) string) *site {
+	t.Helper()
+	bin, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, dir: t.TempDir(), bin: bin, procs: map[string]*exec.Cmd{}, yaml: yaml}
+	ports := freeAddrs(t, 4)
+	s.api, s.local, s.rtsp = "http://"+ports[0]+"/api/v1", ports[1], ports[2]
+	s.write("soc.yaml", fmt.Sprintf("data: %s/soc\nuplink: %s\nhttp: %s\nledger: sqlite\nclips: file://%s/soc/clips\n", s.dir, ports[3], ports[0], s.dir))
+	s.write("gateway.yaml", fmt.Sprintf("site: {id: \"0417\", name: Test Street, kind: shop, timezone: Europe/London}\ndata: %s/gateway\nlisten: %s\nclips: {before: 4s, after: 3s}\nuplink: {soc: \"%s\"}\n%s",
+		s.dir, s.local, ports[3], yaml(s)))
+	s.start("soc", "run", "--config", s.dir+"/soc.yaml")
+	s.healthy("http://" + ports[0] + "/healthz")
+	token := s.output("soc", "claim", "--config", s.dir+"/soc.yaml", "--site", "0417")
+	s.output("gateway", "enrol", "--config", s.dir+"/gateway.yaml", "--token", strings.TrimSpace(token))
+	t.Cleanup(func() {
+		for name := range s.procs {
+			s.kill(name)
+		}
+		if t.Failed() {
+			for _, n := range []string{"gateway", "soc", "sitesim"} {
+				if b, err := os.ReadFile(filepath.Join(s.dir, n+".log")); err == nil {
+					t.Logf("%s.log:\n%s", n, b[max(0, len(b)-4000):])
+				}
+			}
+		}
+	})
+	return s
+}
+
+func (s *site) write(name, content string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) startGateway() {
+	s.t.Helper()
+	s.start("gateway", "run", "--config", s.dir+"/gateway.yaml")
+	s.healthy("http://" + s.local + "/healthz")
+}
+
+func (s *site) start(name string, args ...string) {
+	s.t.Helper()
+	log, err := os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.procs[name] = cmd
+}
+
+// kill is SIGKILL: no last words.
+func (s *site) kill(name string) {
+	if cmd := s.procs[name]; cmd != nil {
+		cmd.Process.Kill()
+		cmd.Wait()
+		delete(s.procs, name)
+	}
+}
+
+func (s *site) output(name string, args ...string) string {
+	s.t.Helper()
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	b, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("%s %v: %v\n%s", name, args, err, errs.String())
+	}
+	return string(b)
+}
+
+func (s *site) healthy(url string) {
+	s.t.Helper()
+	s.until(url+" answers", 30*time.Second, func() bool {
+		resp, err := http.Get(url)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// until polls what only another process can tell; the deadline is for a broken program, not for a slow machine.
+func (s *site) until(what string, limit time.Duration, ok func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(limit)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end:
+			s.t.Fatalf("not within %s: %s", limit, what)
+		}
+	}
+}
+
+// socEvent is an event as the SOC's API gives it.
+type socEvent struct {
+	Index     int64    `json:"index"`
+	Site      string   `json:"site"`
+	Journal   string   `json:"journal"`
+	Seq       int64    `json:"seq"`
+	Lane      string   `json:"lane"`
+	Kind      string   `json:"kind"`
+	Code      string   `json:"code"`
+	Panel     string   `json:"panel"`
+	Partition string   `json:"partition"`
+	Zone      string   `json:"zone"`
+	ZoneName  string   `json:"zone_name"`
+	Text      string   `json:"text"`
+	Why       string   `json:"why"`
+	Cameras   []string `json:"cameras"`
+	Amends    int64    `json:"amends"`
+	Late      bool     `json:"late"`
+	Clips     []string `json:"clips"`
+	Raw       string   `json:"raw"`
+}
+
+type socClip struct {
+	ID     string `json:"id"`
+	State  string `json:"state"`
+	Reason string `json:"reason"`
+	Bytes  int64  `json:"bytes"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+}
+
+func (s *site) get(path string, v any) error {
+	resp, err := http.Get(s.api + path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s %s", path, resp.Status, b)
+	}
+	return json.Unmarshal(b, v)
+}
+
+// events returns everything that the SOC has; nil while it is down.
+func (s *site) events() (all []socEvent) {
+	for after := int64(0); ; {
+		var page struct {
+			Items []socEvent
+			Next  int64
+		}
+		if err := s.get(fmt.Sprintf("/events?limit=1000&after=%d", after), &page); err != nil {
+			return nil
+		}
+		all = append(all, page.Items...)
+		if page.Next == 0 {
+			return all
+		}
+		after = page.Next
+	}
+}
+
+// waitEvent waits for an event that ok accepts.
+func (s *site) waitEvent(what string, limit time.Duration, ok func(socEvent) bool) (found socEvent) {
+	s.t.Helper()
+	s.until(what, limit, func() bool {
+		for _, e := range s.events() {
+			if ok(e) {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func kind(k string) func(socEvent) bool { return func(e socEvent) bool { return e.Kind == k } }
+
+// line is a panel's end of a serial line: a pty whose other end the gateway opens under a fixed name.
+type line struct {
+	t    testing.TB
+	f    *os.File // the panel's end
+	tty  *os.File // held open so that the line outlives a gateway that is killed
+	link string
+}
+
+// plug connects a new adapter under link.
+func plug(t testing.TB, link string) *line {
+	t.Helper()
+	f, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(link)
+	if err := os.Symlink(tty.Name(), link); err != nil {
+		t.Fatal(err)
+	}
+	l := &line{t: t, f: f, tty: tty, link: link}
+	t.Cleanup(l.unplug)
+	return l
+}
+
+func (l *line) unplug() {
+	os.Remove(l.link)
+	l.tty.Close()
+	l.f.Close()
+}
+
+// Worked bytes of a Galaxy's SIA blocks, checked against two other implementations.
+const (
+	blkAccount  = "46 23 30 31 32 33 34 35 9B"
+	blkIntruder = "4E 4E 74 69 31 31 3A 34 36 2F 42 41 31 30 31 31 F7"
+	blkRestore  = "4E 4E 74 69 31 31 3A 34 37 2F 42 52 31 30 31 31 E5"
+	blkText     = "58 41 20 49 4E 54 52 55 44 45 52 20 20 20 20 20 53 48 4F 50 20 46 4C 4F 4F 52 9D"
+	blkBad      = "4E 4E 74 69 31 31 3A 34 37 2F 42 52 31 30 31 31 E4"
+	ack         = "00 38 c7"
+	reject      = "00 39 c6"
+)
+
+// say writes a block and waits for the three bytes of the answer; "" when none came within limit.
+func (l *line) say(block string, limit time.Duration) string {
+	l.t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(block, " ", ""))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return l.sayBytes(b, limit)
+}
+
+func (l *line) sayBytes(b []byte, limit time.Duration) string {
+	l.t.Helper()
+	if _, err := l.f.Write(b); err != nil {
+		l.t.Fatal(err)
+	}
+	l.f.SetReadDeadline(time.Now().Add(limit))
+	answer := make([]byte, 3)
+	if _, err := io.ReadFull(l.f, answer); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("% x", answer)
+}
+
+// must says a block as a panel does, up to four times, until the answer comes.
+func (l *line) must(block, want string) {
+	l.t.Helper()
+	for range 12 { // a gateway that is just starting reads later
+		if got := l.say(block, 2500*time.Millisecond); got == want {
+			return
+		} else if got != "" {
+			l.t.Fatalf("answer to %s is %s, want %s", block, got, want)
+		}
+	}
+	l.t.Fatalf("no answer to %s", block)
+}
+
+// galaxyBlock makes a block that asks for an ack.
+func galaxyBlock(fc byte, data string) []byte {
+	b := append([]byte{0x40 | byte(len(data)), fc}, data...)
+	par := byte(0xFF)
+	for _, c := range b {
+		par ^= c
+	}
+	return append(b, par)
+}
+
+func freeAddrs(t testing.TB, n int) (as []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		as = append(as, l.Addr().String())
+	}
+	return as
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"syscall"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/edge/local"
+)
+
+type statusCmd struct {
+	configFlag
+	JSON bool `help:"Print the JSON as the gateway gives it."`
+}
+
+// Run asks the running gateway over its local pages.
+func (c *statusCmd) Run(ctx context.Context, o out) error {
+	g, err := c.load()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.Listen+"/api/v1/status", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return edge.WithHint(fmt.Errorf("no gateway answers on %s: %w", g.Listen, err), "start it with 'gateway run', or see its log")
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	if err != nil {
+		return err
+	}
+	if c.JSON || resp.StatusCode != http.StatusOK {
+		_, err = o.Write(append(body, '\n'))
+		return err
+	}
+	var st local.Status
+	if err := json.Unmarshal(body, &st); err != nil {
+		return err
+	}
+	printStatus(o, st)
+	return nil
+}
+
+// printStatus writes a line for each thing that an installer asks about.
+func printStatus(w io.Writer, st local.Status) {
+	fmt.Fprintf(w, "site %s %s, version %s, clock %s\n", st.Site, st.SiteName, st.Version, st.Clock.State)
+	for _, p := range st.Panels {
+		fmt.Fprintf(w, "panel    %-12s %-10s %d frames, %d rejected %s\n", p.ID, p.State, p.Frames, p.Rejects, p.Reason)
+	}
+	for _, c := range st.Cameras {
+		fmt.Fprintf(w, "camera   %-12s %-10s %.0f s ready %s\n", c.ID, c.State, c.RingSeconds, c.Reason)
+	}
+	fmt.Fprintf(w, "uplink   %-12s %-10s %s\n", st.Uplink.SOC, st.Uplink.State, st.Uplink.Reason)
+	fmt.Fprintf(w, "journal  %s up to %d, waiting: %d urgent, %d routine\n", st.Journal.ID, st.Journal.LastSeq, st.Journal.Waiting["urgent"], st.Journal.Waiting["routine"])
+	fmt.Fprintf(w, "disk     %s: %d of %d MB free\n", st.Disk.Path, st.Disk.FreeBytes>>20, st.Disk.TotalBytes>>20)
+}
+
+// status puts together what the local pages show.
+func (b *box) status(ctx context.Context) (local.Status, error) {
+	now := b.clock.Now()
+	st := local.Status{Site: b.cfg.Site.ID, SiteName: b.cfg.Site.Name, Version: version, Started: b.started,
+		Clock: local.Clock{Now: now.Wall, State: now.ClockState(), Boot: now.Boot}, Uplink: b.uplinkStatus()}
+	for _, l := range b.lines {
+		s := l.Stats()
+		st.Panels = append(st.Panels, local.Panel{ID: s.Panel, Driver: s.Driver, Port: s.Port, State: local.State(s.State), Reason: s.Reason,
+			Frames: s.Frames, Rejects: s.Rejects, LastFrame: s.Last.Wall})
+	}
+	for _, c := range b.cameras {
+		st.Cameras = append(st.Cameras, c.status(b.motions.of(c.ID)))
+	}
+	j, err := b.journal.Status(ctx)
+	if err != nil {
+		return st, err
+	}
+	st.Journal = local.Journal{ID: j.ID, LastSeq: j.Last, Bytes: j.Bytes, LimitBytes: j.LimitBytes,
+		Watermarks: map[string]edge.Seq{}, Waiting: map[string]uint64{}, Clips: map[string]uint64{}}
+	for _, l := range j.Lanes {
+		st.Journal.Watermarks[l.Lane.String()], st.Journal.Waiting[l.Lane.String()] = l.Watermark, uint64(l.Waiting)
+	}
+	for state, n := range j.Clips {
+		st.Journal.Clips[state] = uint64(n)
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(b.cfg.Data, &fs); err != nil {
+		return st, fmt.Errorf("disk of %s: %w", b.cfg.Data, err)
+	}
+	st.Disk = local.Disk{Path: b.cfg.Data, FreeBytes: fs.Bavail * uint64(fs.Bsize), TotalBytes: fs.Blocks * uint64(fs.Bsize)}
+	if tree := b.tree.Load(); tree != nil {
+		for _, t := range tree.State() {
+			state := "running"
+			if !t.Running {
+				state = "waiting"
+			}
+			st.Tasks = append(st.Tasks, local.Task{Name: t.Name, State: state, Restarts: t.Failures, Reason: t.LastErr})
+		}
+	}
+	return st, nil
+}
+
+func (b *box) uplinkStatus() local.Uplink {
+	u := local.Uplink{SOC: b.cfg.Uplink.SOC, State: local.StateStarting}
+	c := b.client.Load()
+	if c == nil {
+		u.Reason = errNotEnrolled.Error()
+		return u
+	}
+	u.Enrolled = true
+	s := c.Status()
+	u.Since = s.Since.Wall
+	switch {
+	case s.Connected:
+		u.State = local.StateConnected
+	case s.LastError != "":
+		u.State, u.Reason = local.StateLost, s.LastError
+	}
+	return u
+}
+
+// health says why the box is of no use. A lost camera, panel or SOC is reported by its event and on the status page: the box
+// itself is well, and starting it again would mend nothing.
+func (b *box) health(ctx context.Context) (reasons []string) {
+	if _, err := b.journal.Status(ctx); err != nil {
+		reasons = append(reasons, fmt.Sprintf("the journal cannot be read: %v", err))
+	}
+	return reasons
+}

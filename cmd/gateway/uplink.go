@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/uplink"
+)
+
+// errNotEnrolled is no failure of the box: it keeps everything until somebody enrols it.
+var errNotEnrolled = edge.WithHint(uplink.ErrNotEnrolled, "run 'soc claim --site ID' at the SOC and 'gateway enrol --token TOKEN' here; events wait on the box until then")
+
+// enrolCheck is how often a box that is not enrolled looks whether it is by now.
+const enrolCheck = 2 * time.Second
+
+// runUplink delivers to the SOC. A box that is not enrolled yet journals and records all the same, says so once, and
+// begins to deliver when it has its certificate, without a restart.
+func (b *box) runUplink(ctx context.Context) error {
+	if b.cfg.Uplink.SOC == "" {
+		<-ctx.Done()
+		return nil
+	}
+	id, err := b.waitIdentity(ctx)
+	if err != nil || id == nil {
+		return err
+	}
+	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, SOC: b.cfg.Uplink.SOC, Clock: b.clock, Log: b.log,
+		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: version, Report: b.desk.Report})
+	b.client.Store(c)
+	return c.Run(ctx)
+}
+
+// waitIdentity returns the box's identity as soon as there is one, nil when ctx ends before.
+func (b *box) waitIdentity(ctx context.Context) (*uplink.Identity, error) {
+	said := false
+	for {
+		id, err := uplink.LoadIdentity(b.identityDir())
+		if err == nil {
+			return id, nil
+		}
+		if !errors.Is(err, uplink.ErrNotEnrolled) {
+			return nil, err
+		}
+		if !said {
+			b.log.Warn(errNotEnrolled.Error())
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-time.After(enrolCheck):
+		}
+	}
+}

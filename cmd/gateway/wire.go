@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"sitewatch/drivers"
+	"sitewatch/drivers/panel"
+	"sitewatch/edge"
+	"sitewatch/edge/alarm"
+	"sitewatch/edge/config"
+	"sitewatch/edge/journal"
+	"sitewatch/edge/local"
+	"sitewatch/edge/supervise"
+	"sitewatch/uplink"
+	"sitewatch/video/clip"
+	"sitewatch/video/motion"
+)
+
+// box is the gateway's parts, wired. Nothing of it runs before run.
+type box struct {
+	cfg      *config.Gateway
+	clock    edge.Clock
+	log      *slog.Logger
+	started  time.Time
+	identity *uplink.Identity // nil: not enrolled yet
+
+	journal *journal.Journal
+	desk    *alarm.Desk
+	lines   []*panel.Line
+	cameras []*camera
+	eye     *motion.Eye // nil without cameras
+	motions *motions    // nil without cameras
+	cutter  *clip.Cutter
+	client  atomic.Pointer[uplink.Client] // nil until the box is enrolled
+	pages   *local.Server
+	tree    atomic.Pointer[supervise.Tree]
+}
+
+// newBox opens the journal and makes everything else.
+func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.Logger) (*box, error) {
+	b := &box{cfg: g, clock: clock, log: log, started: clock.Now().Wall}
+	id, err := uplink.LoadIdentity(b.identityDir())
+	switch {
+	case err == nil:
+		b.identity = id
+	case !errors.Is(err, uplink.ErrNotEnrolled):
+		log.Error("the identity cannot be read; events wait on the box", "err", err)
+	}
+	opt := journal.Options{Dir: g.Data, Site: g.Site.ID, Clock: clock, Log: log, LimitBytes: int64(g.Limits.Journal), ClipLimitBytes: int64(g.Limits.Clips)}
+	if b.identity != nil {
+		opt.Sign = b.identity.Sign
+	}
+	if b.journal, err = journal.Open(ctx, opt); err != nil {
+		return nil, err
+	}
+	if err := b.wire(); err != nil {
+		return nil, errors.Join(err, b.journal.Close())
+	}
+	return b, nil
+}
+
+// wire makes the arms and ties them to the desk and the journal.
+func (b *box) wire() (err error) {
+	g := b.cfg
+	b.desk, err = alarm.NewDesk(alarm.Options{Journal: b.journal, Clock: b.clock, Log: b.log, Site: g.Site.ID, Panels: deskPanels(g),
+		Before: g.Clips.Before, After: g.Clips.After})
+	if err != nil {
+		return err
+	}
+	registry := drivers.All()
+	for _, p := range g.Panels {
+		d, ok := registry.Driver(p.Driver)
+		if !ok {
+			return fmt.Errorf("panel %s: no driver %q", p.ID, p.Driver)
+		}
+		l, err := panel.NewLine(panel.LineOptions{Panel: p.ID, Driver: d, Port: p.Port, Settings: p.Settings, Sink: b.desk.Panel(p.ID),
+			Report: b.desk.Report, Clock: b.clock, Log: b.log, Location: g.Site.Location})
+		if err != nil {
+			return fmt.Errorf("panel %s: %w", p.ID, err)
+		}
+		b.lines = append(b.lines, l)
+	}
+	if err := b.wireCameras(); err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{b})
+	b.pages, err = local.New(local.Options{Listen: g.Listen, Log: b.log, Metrics: metrics, Status: b.status, Health: b.health})
+	return err
+}
+
+// deskPanels gives the desk what it must know of the panels.
+func deskPanels(g *config.Gateway) map[edge.PanelID]alarm.Panel {
+	panels := map[edge.PanelID]alarm.Panel{}
+	for _, p := range g.Panels {
+		zones := map[edge.ZoneID]alarm.Zone{}
+		for id, z := range p.Zones {
+			zones[id] = alarm.Zone{Name: z.Name, Kind: z.Kind, Partition: z.Partition, Route: z.Route, Cameras: z.Cameras}
+		}
+		panels[p.ID] = alarm.Panel{Cameras: p.Cameras, Zones: zones}
+	}
+	return panels
+}
+
+// identityDir is where the box's key and certificate are.
+func (b *box) identityDir() string { return identityDir(b.cfg) }
+
+func identityDir(g *config.Gateway) string { return filepath.Join(g.Data, "identity") }
