@@ -46,10 +46,10 @@ build: deps-build ## the four programs, in bin/
 	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
 demo: deps-demo build ## a whole site on a desk: panel, cameras, gateway, SOC, console (CAMERA=file.mp4 shows your video)
-	@SITEWATCH_BIN=$(CURDIR)/$(BIN) cmd/sitesim/demo.sh '$(DEMO)' '$(CAMERA)'
+	@exec $(BIN)/sitesim demo --dir '$(DEMO)' --bin $(BIN) $(if $(CAMERA),--camera '$(CAMERA)')
 
 smoke: deps-demo build ## the demo without a person: waits for alarms and clips at the SOC, checks them, exits
-	@SITEWATCH_BIN=$(CURDIR)/$(BIN) cmd/sitesim/demo.sh --smoke '$(CAMERA)'
+	@exec $(BIN)/sitesim demo --smoke --bin $(BIN) $(if $(CAMERA),--camera '$(CAMERA)')
 
 sim: build ## the fake site alone (panel and cameras), for a gateway of your own
 	$(BIN)/sitesim run --dir '$(DEMO)'
@@ -76,8 +76,10 @@ bench: deps-test build ## the figures of the README, each beside what it is comp
 	$(GO) test -run '^$$' -bench . -benchmem ./edge/... ./drivers/... ./video/... ./uplink/...
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/gateway
 
-proto: deps-proto ## generate the wire's code from uplink/wire/*.proto
-	cd uplink/wire && protoc --plugin=protoc-gen-go=<(:) sitewatch.proto
+proto: deps-proto ## generate the wire's code from uplink/wire/sitewatch.proto
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+	PATH=$(CURDIR)/$(BIN):$$PATH protoc -I uplink/wire --go_out=. --go_opt=module=sitewatch --go-grpc_out=. --go-grpc_opt=module=sitewatch uplink/wire/sitewatch.proto
 
 clean: ## removes bin/ and demo/
 	rm -rf $(BIN) '$(DEMO)'
