@@ -106,7 +106,7 @@ func TestUnpluggedEndsReadAtOnce(t *testing.T) {
 		_, err := p.Read(make([]byte, 1))
 		done <- err
 	}()
-	time.Sleep(150 * time.Millisecond)
+	<-time.After(150 * time.Millisecond)
 	m.Close()
 	select {
 	case err := <-done:
@@ -132,7 +132,7 @@ func TestCloseEndsRead(t *testing.T) {
 		_, err := p.Read(make([]byte, 1))
 		done <- err
 	}()
-	time.Sleep(50 * time.Millisecond)
+	<-time.After(50 * time.Millisecond)
 	closed := make(chan error, 1)
 	go func() { closed <- p.Close() }()
 	for range 2 {
@@ -162,7 +162,7 @@ func TestCloseEndsWriteToFullLine(t *testing.T) {
 		_, err := p.Write(make([]byte, 1<<20)) // nobody reads the other end
 		done <- err
 	}()
-	time.Sleep(100 * time.Millisecond)
+	<-time.After(100 * time.Millisecond)
 	p.Close()
 	select {
 	case err := <-done:
