@@ -79,7 +79,7 @@ bench: deps-test build ## the figures of the README, each beside what it is comp
 proto: deps-proto ## generate the wire's code from uplink/wire/sitewatch.proto
 	@mkdir -p $(BIN)
 	$(GO) build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
-	PATH=$(CURDIR)/$(BIN):$$PATH protoc -I uplink/wire --go_out=. --go_opt=module=sitewatch --go-grpc_out=. --go-grpc_opt=module=sitewatch uplink/wire/sitewatch.proto
+	PATH=$(CURDIR)/$(BIN):$$PATH protoc --go_out=. --go_opt=module=sitewatch --go-grpc_out=. --go-grpc_opt=module=sitewatch uplink/wire/sitewatch.proto
 
 clean: ## removes bin/ and demo/
 	rm -rf $(BIN) '$(DEMO)'
