@@ -263,7 +263,7 @@ func TestFromTheCameraToAPlayableClip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := rtsptest.Listen(t.Context(), rtsptest.Options{Addr: "127.0.0.1:0"})
+	s, err := rtsptest.Listen(rtsptest.Options{Addr: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func serve(t *testing.T, opt rtsptest.Options, fault rtsptest.Fault) (*rtsptest.
 		t.Fatal(err)
 	}
 	opt.Addr = "127.0.0.1:0"
-	s, err := rtsptest.Listen(t.Context(), opt)
+	s, err := rtsptest.Listen(opt)
 	if err != nil {
 		t.Fatal(err)
 	}

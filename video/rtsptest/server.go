@@ -38,10 +38,9 @@ type Server struct {
 	down  bool
 }
 
-// Listen opens the server's port; Run serves it.
-func Listen(ctx context.Context, opt Options) (*Server, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", opt.Addr)
+// Listen opens the server's port and answers from then on; Run must be called, and ends it.
+func Listen(opt Options) (*Server, error) {
+	ln, err := net.Listen("tcp", opt.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for RTSP: %w", err)
 	}
