@@ -19,7 +19,7 @@ func (t *tx) clipRoom(ctx context.Context, keep edge.ClipID) error {
 		return err
 	}
 	for used > t.j.opt.ClipLimitBytes {
-		freed, err := t.dropClip(ctx, keep)
+		freed, err := t.dropClip(ctx, keep, false)
 		if err != nil || freed == 0 {
 			return err // nothing is left but what must stay
 		}
@@ -34,8 +34,9 @@ func (t *tx) clipBytes(ctx context.Context) (int64, error) {
 	return n, err
 }
 
-// dropClip deletes the files of one clip and returns their size; 0 when there is none to delete.
-func (t *tx) dropClip(ctx context.Context, keep edge.ClipID) (int64, error) {
+// dropClip deletes the files of one clip and returns their size; 0 when there is none to delete. onlySent: none whose
+// files are not all at the SOC.
+func (t *tx) dropClip(ctx context.Context, keep edge.ClipID, onlySent bool) (int64, error) {
 	var id edge.ClipID
 	var clipBytes int64
 	var atSOC bool
@@ -44,7 +45,7 @@ func (t *tx) dropClip(ctx context.Context, keep edge.ClipID) (int64, error) {
 			(clip_file is null or clip_sent <> 0) and (still_file is null or still_sent <> 0) as at_soc
 		from clips where (clip_file is not null or still_file is not null) and id <> ?
 		order by at_soc desc, state in ('wanted', 'cutting'), seq, id limit 1`, []any{string(keep)}, &id, &clipBytes, &atSOC)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) || err == nil && onlySent && !atSOC {
 		return 0, nil
 	}
 	if err != nil {

@@ -104,14 +104,6 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func seqs(evs []edge.Event) []edge.Seq {
-	var out []edge.Seq
-	for _, ev := range evs {
-		out = append(out, ev.Seq)
-	}
-	return out
-}
-
 func TestAppendFillsInWhatTheJournalKnows(t *testing.T) {
 	b := open(t, testOptions(t.TempDir()))
 	now := b.clock.Now()

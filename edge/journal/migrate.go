@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 )
 
 //go:embed schema.sql
@@ -92,15 +91,4 @@ func inTx(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
 		return err
 	}
 	return tx.Commit()
-}
-
-// plainSQL is text without comments and with single spaces, to compare schemas.
-func plainSQL(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "--")
-		b.WriteString(line + " ")
-	}
-	s := strings.Join(strings.Fields(b.String()), " ")
-	return strings.NewReplacer("( ", "(", " )", ")").Replace(s)
 }

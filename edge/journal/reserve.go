@@ -10,8 +10,9 @@ import (
 	"sitewatch/edge"
 )
 
-// reserveBytes is kept in a file of its own, to be given up when the disk is full: enough for thousands of events.
-const reserveBytes = 4 << 20
+// reserveBytes is kept in a file of its own, to be given up when the disk is full: half is for the write-ahead log, the
+// rest is room for thousands of events.
+const reserveBytes = 8 << 20
 
 func (j *Journal) reservePath() string { return filepath.Join(j.opt.Dir, "journal.reserve") }
 
@@ -21,7 +22,7 @@ func (j *Journal) makeReserve() bool {
 		return true
 	}
 	var fs syscall.Statfs_t
-	if err := syscall.Statfs(j.opt.Dir, &fs); err != nil || int64(fs.Bavail)*fs.Bsize < 4*reserveBytes {
+	if err := syscall.Statfs(j.opt.Dir, &fs); err != nil || int64(fs.Bavail)*fs.Bsize < 2*reserveBytes {
 		return false
 	}
 	f, err := os.OpenFile(j.reservePath(), os.O_CREATE|os.O_RDWR, 0o600)
@@ -40,12 +41,23 @@ func (j *Journal) relieve(ctx context.Context) bool {
 	if more, err := j.spaceStep(ctx); err == nil && more {
 		return true // the file was at its own limit, and old events have gone
 	}
-	if err := os.Remove(j.reservePath()); err != nil {
-		return false // given up already
+	if err := os.Remove(j.reservePath()); err == nil {
+		j.full = true
+		j.opt.Log.Error("the data disk is full: the journal lives on its reserve", "dir", j.opt.Dir)
+		return true
 	}
-	j.full = true
-	j.opt.Log.Error("the data disk is full: the journal lives on its reserve", "dir", j.opt.Dir)
-	return true
+	// The reserve is used up too: what the SOC has makes room for what it has not.
+	freed := false
+	err := j.alone(ctx, func(ctx context.Context, t *tx) error {
+		clip, err := t.dropClip(ctx, "", true)
+		if err != nil {
+			return err
+		}
+		pruned, err := t.pruneAcked(ctx)
+		freed = clip > 0 || pruned
+		return err
+	})
+	return err == nil && freed
 }
 
 // tellFull journals that the disk is full, and that it is not any more.

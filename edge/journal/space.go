@@ -19,6 +19,7 @@ const (
 const (
 	pruneChunk   = 1000     // events per transaction: bounds how long an append waits for it
 	lookAfter    = 64 << 10 // bytes added between two looks at the file
+	mergeNotes   = 8        // so many events-lost events with nothing between become one; fewer would free nothing
 	walKeepBytes = 16 << 20 // the write-ahead log is cut back to this
 	walMaxBytes  = 64 << 20 // above, the writer waits for readers to empty it
 )
@@ -80,15 +81,16 @@ func (j *Journal) spaceStep(ctx context.Context) (more bool, err error) {
 		}
 		return nil
 	})
-	return more, err
+	if err != nil || !more {
+		return false, err
+	}
+	after, err := j.store.usedBytes(ctx)
+	return after < used, err // a step that frees nothing is not tried again before something is added
 }
 
 // pruneAcked deletes the oldest events as far as the SOC has acked all of both lanes, and leaves the anchor.
 func (t *tx) pruneAcked(ctx context.Context) (bool, error) {
-	var first, end sql.NullInt64
-	if err := t.row(ctx, `select min(seq) from events`, nil, &first); err != nil || !first.Valid {
-		return false, err
-	}
+	var end sql.NullInt64
 	if err := t.row(ctx, `select min(e) from (
 			select (select min(seq) from events where lane = c.lane and seq > c.seq) as e from cursors c)`, nil, &end); err != nil {
 		return false, err
@@ -97,17 +99,10 @@ func (t *tx) pruneAcked(ctx context.Context) (bool, error) {
 	if end.Valid {
 		through = end.Int64 - 1
 	}
-	through = min(through, first.Int64+pruneChunk-1)
-	var a head
-	var hash []byte
-	err := t.row(ctx, `select seq, hash from events where seq <= ? order by seq desc limit 1`, []any{through}, &a.seq, &hash)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
+	a, err := t.pruneTo(ctx, through)
+	if err != nil || a.seq == 0 {
 		return false, err
 	}
-	copy(a.hash[:], hash)
 	if err := t.setAnchor(ctx, a); err != nil {
 		return false, err
 	}
@@ -123,11 +118,30 @@ func (t *tx) pruneAcked(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// pruneTo picks how far one step goes: not beyond through, and no more than a twentieth of the limit.
+func (t *tx) pruneTo(ctx context.Context, through int64) (a head, err error) {
+	rows, err := t.query(ctx, `select seq, hash, length(body) from events where seq <= ? order by seq limit ?`, through, pruneChunk)
+	if err != nil {
+		return head{}, err
+	}
+	defer rows.Close()
+	for size := int64(0); size < t.j.opt.LimitBytes/20 && rows.Next(); {
+		var hash []byte
+		var n int64
+		if err := rows.Scan(&a.seq, &hash, &n); err != nil {
+			return head{}, err
+		}
+		copy(a.hash[:], hash)
+		size += n + 128
+	}
+	return a, rows.Err()
+}
+
 // dropSpan deletes about a twentieth of the limit from one lane, oldest first: events that the SOC has acked, or, when
 // lost, those that it has not. Lost events leave an events-lost event; earlier ones among them are counted into it.
 func (t *tx) dropSpan(ctx context.Context, lane edge.Lane, lost bool) (bool, error) {
 	gap, err := t.oldest(ctx, lane, lost, t.j.opt.LimitBytes/20)
-	if err != nil || gap.Events == 0 {
+	if err != nil || gap.here == 0 || gap.here == gap.notes && gap.notes < mergeNotes {
 		return false, err
 	}
 	if _, err := t.exec(ctx, `delete from events where lane = ? and seq between ? and ?`,
@@ -160,8 +174,9 @@ func (t *tx) dropSpan(ctx context.Context, lane edge.Lane, lost bool) (bool, err
 // span is a Gap, and the part of it that is deleted now.
 type span struct {
 	edge.Gap
-	span edge.Gap // From and To of the rows that are deleted now
-	here int64    // how many they are
+	span  edge.Gap // From and To of the rows that are deleted now
+	here  int64    // how many they are
+	notes int64    // how many of them are events-lost events
 }
 
 func (t *tx) oldest(ctx context.Context, lane edge.Lane, lost bool, bytes int64) (span, error) {
@@ -188,6 +203,9 @@ func (t *tx) oldest(ctx context.Context, lane edge.Lane, lost bool, bytes int64)
 		g.To, g.span.To = max(g.To, seq), seq
 		g.here++
 		g.Events++
+		if kind == edge.KindEventsLost {
+			g.notes++
+		}
 		if ev, err := edge.DecodeEvent(body); body != nil && err == nil && ev.Gap != nil && lost && ev.Gap.From > 0 {
 			g.From, g.To, g.Events = min(g.From, ev.Gap.From), max(g.To, ev.Gap.To), g.Events+ev.Gap.Events
 		}
