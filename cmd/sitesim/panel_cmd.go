@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"sitewatch/drivers/panel"
+	"sitewatch/edge"
+)
+
+// panelCmd is a fake Galaxy for a desk: it says what is typed, or plays a script.
+type panelCmd struct {
+	Link    string      `help:"Where the path to the panel's serial line appears, as a symlink; the gateway's port." default:"demo/panel" type:"path"`
+	Script  string      `help:"Play this .wire file once, check the answers, and exit." type:"existingfile"`
+	Baud    int         `help:"Speed that the bytes are paced at." default:"9600"`
+	Level   int         `help:"SIA level, 0 to 4; from 3 on with text." default:"3"`
+	Account string      `help:"Account number." default:"012345"`
+	State   string      `help:"File that keeps what is not acknowledged yet." type:"path"`
+	Faults  panelFaults `embed:"" prefix:"fault-"`
+}
+
+// Run is the panel until ctx ends, the script is over, or standard input has a line that it cannot read.
+func (c *panelCmd) Run(ctx context.Context) error {
+	p, err := newGalaxyPanel(panelOptions{
+		Link: c.Link, Baud: c.Baud, Level: c.Level, Account: c.Account, State: c.State, Faults: c.Faults,
+		Clock: edge.NewSystemClock(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Acked: func(e panelEvent) { fmt.Printf("acknowledged: %s %s %s\n", e.Code, e.Zone, e.Text) },
+	})
+	if err != nil {
+		return err
+	}
+	if c.Script != "" {
+		b, err := os.ReadFile(c.Script)
+		if err != nil {
+			return err
+		}
+		tr, err := panel.ParseTranscript(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Script, err)
+		}
+		return p.Play(ctx, tr)
+	}
+	fmt.Println("Say: CODE [ZONE [PARTITION [USER [TEXT...]]]], with - for none. For example: BA 1011 1 - STOCK ROOM")
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.Run(ctx) })
+	g.Go(func() error { return c.runTyped(ctx, p, os.Stdin) })
+	return g.Wait()
+}
+
+// runTyped raises what is typed. At the end of the input the panel stays.
+func (c *panelCmd) runTyped(ctx context.Context, p *galaxyPanel, in io.Reader) error {
+	lines := make(chan string)
+	var g errgroup.Group
+	g.Go(func() error {
+		// A read of a terminal cannot be called off: this one may outlive Run until the process ends.
+		defer close(lines)
+		s := bufio.NewScanner(in)
+		for s.Scan() {
+			select {
+			case lines <- s.Text():
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return s.Err()
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case line, ok := <-lines:
+			if !ok {
+				return g.Wait()
+			}
+			if err := raiseTyped(p, line); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}
+	}
+}
+
+// raiseTyped reads one line: CODE ZONE PARTITION USER TEXT.
+func raiseTyped(p *galaxyPanel, line string) error {
+	w := strings.Fields(line)
+	if len(w) == 0 {
+		return nil
+	}
+	if len(w[0]) != 2 {
+		return errors.New("an event code has two letters, for example BA")
+	}
+	var f [4]string
+	for i := range f {
+		if i < len(w) && w[i] != "-" {
+			f[i] = w[i]
+		}
+	}
+	return p.Raise(strings.ToUpper(f[0]), f[1], f[2], f[3], strings.Join(w[min(4, len(w)):], " "))
+}
