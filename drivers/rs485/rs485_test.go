@@ -298,3 +298,45 @@ func TestFormatAndBaud(t *testing.T) {
 		t.Error("CheckBaud accepts what it should refuse, or the reverse")
 	}
 }
+
+// TestSettingsChangedBehindOurBack: with VTIME 0 every read comes back at once and empty, which must not become a busy loop.
+func TestSettingsChangedBehindOurBack(t *testing.T) {
+	_, path := openPTY(t)
+	p := mustOpen(t, path)
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Read(make([]byte, 1))
+		done <- err
+	}()
+	err := control(p.ctl, func(fd int) error {
+		tio, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		tio.Cc[unix.VMIN], tio.Cc[unix.VTIME] = 0, 0
+		return unix.IoctlSetTermios(fd, unix.TCSETS, tio)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		if !errors.Is(err, ErrUnplugged) {
+			t.Errorf("read: %v, want ErrUnplugged", err)
+		}
+	case <-time.After(3 * time.Second):
+		t.Fatal("read goes on for ever")
+	}
+}
+
+func TestBreak(t *testing.T) {
+	m, path := openPTY(t)
+	p := mustOpen(t, path)
+	if err := p.Break(); err != nil {
+		t.Errorf("break: %v", err)
+	}
+	m.Close()
+	if err := p.Break(); err == nil {
+		t.Error("a break was sent on a line that is gone")
+	}
+}
