@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"sitewatch/edge"
 	"sitewatch/edge/edgetest"
 	"sitewatch/edge/journal"
@@ -492,3 +494,5 @@ func TestManyPanelsAtOnce(t *testing.T) {
 		t.Errorf("%d events, want %d", got, panels*each)
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -143,6 +143,7 @@ func (j *Journal) ClipReady(ctx context.Context, fact edge.ClipFact, f edge.Clip
 			}
 			return nil
 		}
+		fact.Reason = bounded(fact.Reason)
 		fact.Camera, fact.SizeBytes, fact.SHA256 = c.camera, f.SizeBytes, f.SHA256[:]
 		fact.StillBytes, fact.StillSHA256 = c.stillBytes, c.stillSHA
 		if _, err := t.exec(ctx, `update clips set state = 'ready', clip_file = ?, clip_bytes = ?, clip_sha256 = ? where id = ?`,
@@ -177,6 +178,7 @@ func (j *Journal) ClipLost(ctx context.Context, id edge.ClipID, reason string) e
 
 // loseClip makes the row lost, forgets its file and says so in an event.
 func (t *tx) loseClip(ctx context.Context, id edge.ClipID, c clipRow, reason string) error {
+	reason = bounded(reason)
 	if _, err := t.exec(ctx, `update clips set state = 'lost', reason = ?, clip_file = null where id = ?`, reason, string(id)); err != nil {
 		return err
 	}
@@ -192,6 +194,11 @@ func (t *tx) loseClip(ctx context.Context, id edge.ClipID, c clipRow, reason str
 		},
 	})
 	return err
+}
+
+// bounded keeps a reason that an error's text became small enough for an event.
+func bounded(reason string) string {
+	return strings.ToValidUTF8(reason[:min(len(reason), 1024)], "?")
 }
 
 // fileName checks that f is a whole file in ClipDir named after its clip and returns its name there.

@@ -91,6 +91,7 @@ func TestClipFromWantedToTheSOC(t *testing.T) {
 	b.ready(id, 1000)
 	b.ready(id, 1000)
 	must(t, b.ClipLost(ctx, id, "too late"))
+	must(t, b.StillReady(ctx, still)) // it has one
 	if f, ok, err = b.NextUpload(ctx); err != nil || !ok || f.Part != edge.PartClip || f.SizeBytes != 1000 {
 		t.Errorf("next = %+v, %v, %v, want the clip", f, ok, err)
 	}
@@ -265,4 +266,13 @@ func TestOpenPutsClipsRight(t *testing.T) {
 		t.Errorf("next = %+v, %v, %v, want the still", f, ok, err)
 	}
 	b.verify()
+}
+
+func TestReasonOfAnyLength(t *testing.T) {
+	b := open(t, testOptions(t.TempDir()))
+	id := b.alarm("door")
+	must(t, b.ClipLost(t.Context(), id, strings.Repeat("why \xff", 50_000)))
+	if evs := b.lane(edge.Routine, 0); len(evs) != 1 || len(evs[0].Clip.Reason) > 4096 {
+		t.Errorf("events = %d, want one clip-lost with a short reason", len(evs))
+	}
 }

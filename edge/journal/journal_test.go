@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -346,4 +347,21 @@ func TestRollbackOfNothing(t *testing.T) {
 	if _, err := db.Exec("rollback"); !isFinished(err) {
 		t.Errorf("rollback without a transaction: %v, want the text that isFinished knows", err)
 	}
+}
+
+func TestJournalWorksInABubble(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, testOptions(dir))
+		changed := b.Changed(edge.Urgent)
+		go func() {
+			time.Sleep(3 * time.Hour)
+			b.append(edge.Event{Kind: edge.KindFire})
+		}()
+		<-changed
+		if b.Last() != 1 {
+			t.Errorf("last = %d, want 1", b.Last())
+		}
+		b.stop()
+	})
 }

@@ -275,7 +275,18 @@ func TestFullDiskLivesOnTheReserve(t *testing.T) {
 		}
 	}
 	wait(edge.KindDiskFull)
+	for i := 0; err == nil; i++ { // until the reserve is used up too
+		if i > 100_000 {
+			t.Fatal("a full disk has endless room")
+		}
+		_, err = b.Append(t.Context(), filler(edge.KindFire, i))
+	}
+	if !errors.Is(err, ErrFull) || edge.HintOf(err) == "" {
+		t.Fatalf("Append = %v, want ErrFull with a hint", err)
+	}
+	must(t, b.Acked(t.Context(), edge.Routine, b.Last())) // a cursor needs no new page of the file
 	must(t, os.Remove(fill))
+	b.append(edge.Event{Kind: edge.KindFire})
 	wait(edge.KindDiskFull.Restored())
 	if st, err := os.Stat(b.reservePath()); err != nil || st.Size() != reserveBytes {
 		t.Errorf("the reserve is not back: %v", err)

@@ -136,6 +136,9 @@ func (v *verifier) events(ctx context.Context) error {
 		if err := rows.Scan(&seq, &prev, &hash, &body); err != nil {
 			return err
 		}
+		if len(prev) != 32 || len(hash) != 32 {
+			return &ChainError{seq, "was changed: a hash has 32 bytes"}
+		}
 		if err := v.event(seq, [32]byte(prev), [32]byte(hash), body); err != nil {
 			return err
 		}

@@ -152,12 +152,17 @@ func (j *Journal) writeGroup(ctx context.Context, group []*request) error {
 		}
 		return j.fatal(err)
 	}
-	for _, r := range group {
-		if err := j.transact(ctx, []*request{r}); err != nil {
-			r.done <- err
-			if err := j.fatal(err); err != nil {
-				return err // those behind r are not answered: their callers see ctx end or the journal close
+	for i, r := range group {
+		err := j.transact(ctx, []*request{r})
+		if err == nil {
+			continue
+		}
+		r.done <- err
+		if fatal := j.fatal(err); fatal != nil {
+			for _, r := range group[i+1:] {
+				r.done <- err
 			}
+			return fatal
 		}
 	}
 	return nil
