@@ -52,7 +52,7 @@ func look(t *testing.T, opt rtsp.Options, n int) *pictures {
 	wg.Go(func() { c.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
-	for deadline := time.Now().Add(20 * time.Second); sink.count() < n; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); sink.count() < n; <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %d pictures, want %d: %s", sink.count(), n, c.Trouble())
 		}

@@ -249,7 +249,7 @@ func TestDirectoryThatIsGone(t *testing.T) {
 	job := alarm(15*time.Second, 5*time.Second, 5*time.Second)
 	c := New(Options{Dir: dir, Jobs: j, Clock: clock{30 * time.Second}, Log: quiet, Cameras: map[edge.CameraID]Camera{"stockroom": {Ring: r}}})
 	stop := run(t, c.Run)
-	time.Sleep(20 * time.Millisecond)
+	<-time.After(20 * time.Millisecond)
 	os.RemoveAll(dir)
 	j.want(job)
 	if _, _, lost := j.outcome(t, job.ID); !strings.HasPrefix(lost, "cannot write it") || strings.Contains(lost, dir) {

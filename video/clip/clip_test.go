@@ -104,7 +104,7 @@ func (j *journal) ClipLost(_ context.Context, id edge.ClipID, reason string) err
 // outcome waits for a clip's end.
 func (j *journal) outcome(t *testing.T, id edge.ClipID) (edge.ClipFact, edge.ClipFile, string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(5 * time.Millisecond) {
 		j.mu.Lock()
 		fact, ready := j.ready[id]
 		file, reason := j.files[id], j.lost[id]
@@ -289,7 +289,7 @@ func TestFromTheCameraToAPlayableClip(t *testing.T) {
 	eye := &eye{fails: 2}
 	run(t, New(Options{Dir: dir, Cameras: map[edge.CameraID]Camera{"stockroom": {Ring: r, Trouble: camera.Trouble}}, Jobs: j, Eye: eye, Clock: clk, Log: quiet}).Run)
 
-	for deadline := time.Now().Add(20 * time.Second); r.Stats().Span < 4*time.Second; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); r.Stats().Span < 4*time.Second; <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the ring does not fill: %+v, %q", r.Stats(), camera.Trouble())
 		}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
-	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 	"github.com/pion/rtp"
@@ -145,7 +144,7 @@ func (s *Source) play(ctx context.Context, c *gortsplib.Client, u *base.URL) err
 	if _, err = c.Play(nil); err != nil {
 		return err
 	}
-	return s.watch(ctx, c, media)
+	return s.runWatch(ctx, c)
 }
 
 // onPacket runs in the client's reader goroutine, where a panic would end the process.
@@ -176,8 +175,8 @@ func (s *Source) fail(err error) {
 	}
 }
 
-// watch waits for the end of the connection and gives it up when no picture comes although packets may.
-func (s *Source) watch(ctx context.Context, c *gortsplib.Client, _ *description.Media) error {
+// runWatch waits for the end of the connection and gives it up when no picture comes although packets may.
+func (s *Source) runWatch(ctx context.Context, c *gortsplib.Client) error {
 	ended := make(chan error, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() { ended <- c.Wait() })
