@@ -285,7 +285,10 @@ func (s *station) enrol(site edge.SiteID) *uplink.Identity {
 // box runs a client until the test ends or stop is called.
 func box(t testing.TB, o uplink.Options) (c *uplink.Client, stop func()) {
 	t.Helper()
-	o.Clock, o.Log = edge.NewSystemClock(), testLog(t)
+	if o.Clock == nil {
+		o.Clock = edge.NewSystemClock()
+	}
+	o.Log = testLog(t)
 	o.Kind, o.Name, o.Version = "shop", "Demo High Street", "test"
 	o.MaxBackoff = 300 * time.Millisecond
 	c = uplink.New(o)

@@ -79,7 +79,7 @@ func (a *appender) entry(ctx context.Context, e *Entry) error {
 	case err == nil:
 		a.out.Conflicts = append(a.out.Conflicts, e.Seq)
 		_, err := a.tx.ExecContext(ctx, `INSERT OR IGNORE INTO conflicts (site, journal, seq, hash, body, received) VALUES (?, ?, ?, ?, ?, ?)`,
-			a.batch.Site, a.batch.Journal, e.Seq, hash, e.Body, millis(e.Received))
+			a.batch.Site, a.batch.Journal, e.Seq, hash, blob(e.Body), millis(e.Received))
 		return err
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
@@ -140,7 +140,7 @@ func (a *appender) insert(ctx context.Context, e *Entry, hash []byte, chained bo
 		FROM (SELECT coalesce((SELECT max(change) FROM events), 0) + 1 AS n)`,
 		a.batch.Site, a.batch.Journal, e.Seq, e.Lane, ev.Kind, ev.Code, ev.Panel, ev.Partition,
 		ev.Zone, ev.ZoneName, ev.Text, ev.Why, list(ev.Cameras), ev.Amends, millis(ev.Occurred), ev.Clock,
-		millis(ev.Recorded.Wall), millis(e.Received), e.Late, list(ids), blob(ev.Raw), e.Body, e.Prev[:], hash, chained)
+		millis(ev.Recorded.Wall), millis(e.Received), e.Late, list(ids), blob(ev.Raw), blob(e.Body), e.Prev[:], hash, chained)
 	return err
 }
 
@@ -229,7 +229,7 @@ func list[T ~string](v []T) string {
 
 func unlist[T ~string](s string) []T {
 	var v []T
-	if err := json.Unmarshal([]byte(s), &v); err != nil {
+	if err := json.Unmarshal([]byte(s), &v); err != nil || len(v) == 0 {
 		return nil // only list writes the column
 	}
 	return v

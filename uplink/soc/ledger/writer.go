@@ -54,14 +54,15 @@ func (l *SQLite) commit(ctx context.Context, batch []*write) {
 	changed := false
 	for _, w := range batch {
 		if err != nil {
-			w.done <- err
-			continue
+			w.err, w.changes = err, false
 		}
 		changed = changed || w.changes
-		w.done <- w.err
 	}
 	if changed {
 		l.announce()
+	}
+	for _, w := range batch {
+		w.done <- w.err
 	}
 }
 

@@ -12,6 +12,7 @@ export class Clips {
     this.states = new Map();
     this.ids = [];
     this.shown = "";
+    this.card.dataset.clips = 0;
     this.play.addEventListener("click", () => this.start());
     card.addEventListener("keydown", (e) => {
       if (e.target === card && (e.key === "Enter" || e.key === " ")) {

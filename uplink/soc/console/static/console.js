@@ -37,6 +37,7 @@ function fill(li, e) {
   put(".site", `${e.site} ${names.get(e.site) ?? ""}`.trim());
   put(".zone", e.zone_name || (e.zone ? `Zone ${e.zone}` : ""));
   put(".text", e.text);
+  put(".why", e.why);
   const when = li.querySelector(".when");
   when.dateTime = e.occurred_at;
   when.textContent = timeText(e.occurred_at);
@@ -45,7 +46,6 @@ function fill(li, e) {
 
 function fillCard(li, e) {
   fill(li, e);
-  li.querySelector(".why").textContent = e.why;
   const more = [];
   if (e.zone_name && e.zone) more.push(`zone ${e.zone}`);
   if (e.partition) more.push(`partition ${e.partition}`);
@@ -162,7 +162,9 @@ async function newestIndex() {
   return end;
 }
 
-setInterval(() => { $("clock").textContent = timeText(new Date().toISOString()); }, 500);
+const tick = () => { $("clock").textContent = timeText(new Date().toISOString()); };
+tick();
+setInterval(tick, 500);
 followSites($("sites"), () => {
   for (const c of cards.values()) (c.event.lane === "urgent" ? fillCard : fill)(c.li, c.event);
 });

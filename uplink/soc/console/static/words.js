@@ -19,7 +19,7 @@ export const restored = (kind) => kind.endsWith("-restored");
 export function kindText(kind) {
   const b = base(kind);
   const w = words[b] ?? b.charAt(0).toUpperCase() + b.slice(1).replaceAll("-", " ");
-  return restored(kind) ? `${w} restored` : w;
+  return restored(kind) ? `${w.replace(/ lost$/, "")} restored` : w;
 }
 
 // kindGroup names the colour: restores are all of one, whatever has ended.
