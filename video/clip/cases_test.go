@@ -241,6 +241,33 @@ type failing struct{ *journal }
 
 func (failing) ClipReady(context.Context, edge.ClipFact, edge.ClipFile) error { return errJournal }
 
+func TestStoppedInTheMiddle(t *testing.T) {
+	r := newRing()
+	scripted(t, r, 0, 165) // the alarm was 1.5 s ago, and the last fragment is half full
+	dir, j := t.TempDir(), newJournal()
+	job := alarm(15*time.Second, 5*time.Second, 5*time.Second)
+	j.jobs[job.ID] = job
+	stop := run(t, New(Options{Dir: dir, Jobs: j, Clock: clock{16500 * time.Millisecond}, Log: quiet, Cameras: map[edge.CameraID]Camera{"stockroom": {Ring: r}}}).Run)
+	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		if fi, err := os.Stat(filepath.Join(dir, string(job.ID)+".tmp")); err == nil && fi.Size() > 40_000 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was written")
+		}
+	}
+	<-time.After(50 * time.Millisecond)
+	stop()
+	job.Cutting = true
+	fact, file, lost := cutOne(t, dir, newRing(), 17*time.Second, job, nil)
+	if lost != "" || fact.Reason != "cut short by a restart of the gateway" {
+		t.Errorf("lost %q, reason %q", lost, fact.Reason)
+	}
+	if p := probe(t, file.Path); len(p.Packets) != 65 {
+		t.Errorf("got %d pictures, want all 65 that there were", len(p.Packets))
+	}
+}
+
 func TestDirectoryThatIsGone(t *testing.T) {
 	r := newRing()
 	scripted(t, r, 0, 300)

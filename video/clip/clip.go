@@ -64,6 +64,8 @@ const (
 	// fragmentTicks and fragmentBytes end a fragment: what a kill can cost, and what a clip holds in memory.
 	fragmentTicks = video.Second
 	fragmentBytes = 4 << 20
+	// maxClipBytes bounds a file: half a minute of 70 Mbit/s, which no camera that is what it says sends.
+	maxClipBytes = 256 << 20
 	// slack is how much later than asked a clip may begin without that being worth a reason: an IDR every few seconds is
 	// common, and the first picture after the beginning is then as good as any.
 	slack = 500 * time.Millisecond

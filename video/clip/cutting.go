@@ -93,6 +93,9 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 			continue
 		}
 		if ctx.Err() != nil {
+			if f != nil { // the next run seals what there is; why it cannot be written is of no use to it
+				f.flushNow()
+			}
 			return fact, ctx.Err()
 		}
 		if err != nil { // the clip's time is over
@@ -109,6 +112,11 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 			if f, err = create(j.temp(), p, note{Clip: j.job.ID, Camera: j.job.Camera, Seq: j.job.Seq, First: u.Arrival.Wall}); err != nil {
 				return fact, j.disk(err)
 			}
+		}
+		if f.written > maxClipBytes {
+			j.reasons = append(j.reasons, fmt.Sprintf("cut short: larger than %d MiB", maxClipBytes>>20))
+			complete = true
+			break
 		}
 		if err := f.write(u, p); err != nil {
 			if errors.Is(err, syscall.ENOSPC) && f.fragments > 0 {

@@ -56,6 +56,7 @@ type file struct {
 	bytes     int
 	base      video.Ticks90k // of samples[0], from the beginning of the clip
 	fragments uint32
+	written   int64
 
 	first, last video.AccessUnit // without Data
 	origin      video.Ticks90k   // decoding time of the first picture
@@ -130,8 +131,17 @@ func (f *file) flush() error {
 		return err
 	}
 	f.fragments++
+	f.written += int64(buf.Len())
 	f.samples, f.bytes, f.pending = nil, 0, nil
 	return nil
+}
+
+// flushNow writes what a fragment has so far, as far as that goes.
+func (f *file) flushNow() {
+	if f.pending != nil {
+		f.pending.Duration = uint32(f.lastDuration())
+		f.flush() // what fails here is missing from a clip that is sealed later and says that it was cut short
+	}
 }
 
 // drop forgets the fragment that could not be written.

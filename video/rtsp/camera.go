@@ -128,18 +128,16 @@ func (c *intake) Restored(context.Context)     {}
 func (c *Camera) runHealth(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		due := c.last.Mono + c.opt.LostAfter
+		wait := c.last.Mono + c.opt.LostAfter - c.opt.Clock.Now().Mono
+		c.lost = wait <= 0
+		reason := c.reason()
 		c.mu.Unlock()
-		if wait := due - c.opt.Clock.Now().Mono; wait > 0 {
+		if wait > 0 {
 			if !sleep(ctx, wait) {
 				return ctx.Err()
 			}
 			continue
 		}
-		c.mu.Lock()
-		c.lost = true
-		reason := c.reason()
-		c.mu.Unlock()
 		c.opt.Sink.Lost(ctx, reason)
 		select {
 		case <-c.back:

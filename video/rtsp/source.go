@@ -217,7 +217,9 @@ func translate(err error, secret string) error {
 		return edge.WithHint(errors.New("rtsp: camera does not know this path"), "check the path in the camera's address")
 	case errors.As(err, new(liberrors.ErrClientTCPTimeout)), errors.As(err, new(liberrors.ErrClientRequestTimedOut)):
 		return ErrStalled
-	case errors.Is(err, ErrNoVideo), errors.Is(err, ErrStalled), errors.Is(err, ErrAddress):
+	case errors.Is(err, ErrNoVideo):
+		return edge.WithHint(ErrNoVideo, "set this stream of the camera to H.264")
+	case errors.Is(err, ErrStalled), errors.Is(err, ErrAddress):
 		return err
 	}
 	return errors.New("rtsp: " + strings.TrimPrefix(safeText(err, secret), "rtsp: "))
