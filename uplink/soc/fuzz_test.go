@@ -1,0 +1,75 @@
+package soc
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/soc/ledger"
+	"sitewatch/uplink/wire"
+)
+
+// FuzzIngest is a box that says anything at all once it is connected. Whatever it is: no panic, no answer of ours that
+// blames the ledger, nothing stored for another site, and what was acked is there.
+func FuzzIngest(f *testing.F) {
+	f.Add([]byte(`{"v":1,"site":"1","journal":"abababababababababababababababab","seq":1,"lane":"urgent","kind":"fire","occurred_at":"2026-01-01T00:00:00Z","recorded":{}}`), uint64(1), int32(1), []byte{}, int64(5))
+	f.Add([]byte(`{"v":1,"site":"2","journal":"abababababababababababababababab","seq":1,"lane":"urgent","kind":"fire"}`), uint64(1), int32(1), []byte{}, int64(0))
+	f.Add([]byte(`{"v":1,"site":"1","journal":"abababababababababababababababab","seq":9,"lane":"routine","kind":"events-lost","gap":{"from":1,"to":18446744073709551615},"amends":18446744073709551615,"clip":{"id":"../x"}}`), uint64(9), int32(2), make([]byte, 32), int64(-1))
+	f.Add([]byte(`{"v":1,"site":"1","journal":"abababababababababababababababab","seq":3,"lane":"routine","kind":"clip-ready","clip":{"id":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","sha256":"zz","from":"9999-12-31T23:59:59Z"},"clips":[{"id":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}]}`), uint64(3), int32(2), make([]byte, 32), int64(1<<62))
+	f.Add([]byte(`{"v":1,"site":"1","journal":"abababababababababababababababab","seq":4,"lane":"routine","kind":"amended","amends":3,"text":"\u0000"}`), uint64(4), int32(2), make([]byte, 32), int64(0))
+	f.Add([]byte("rubbish"), uint64(1<<63), int32(77), []byte{1}, int64(0))
+	f.Add([]byte{}, uint64(0), int32(0), []byte{}, int64(0))
+
+	led, err := ledger.Open(context.Background(), ledger.Options{Path: filepath.Join(f.TempDir(), "ledger.db")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { led.Run(ctx) })
+	f.Cleanup(func() { stop(); wg.Wait(); led.Close() })
+	s := &Server{o: Options{Ledger: led, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), Heartbeat: time.Second}, hub: newHub(), metrics: newMetrics()}
+	const journal = "abababababababababababababababab"
+	f.Fuzz(func(t *testing.T, body []byte, seq uint64, lane int32, prev []byte, mono int64) {
+		x := &session{Server: s, site: "1", out: make(chan *wire.SocMessage, 64), sent: map[edge.CommandID]bool{}}
+		if err := x.hello(ctx, &wire.Hello{Protocol: 1, Site: "1", Journal: journal, Boot: "b", MonoNs: mono, Name: string(body)}); err != nil {
+			t.Fatal(err)
+		}
+		<-x.out // Welcome
+		m := &wire.BoxMessage{Message: &wire.BoxMessage_Events{Events: &wire.Events{Lane: wire.Lane(lane), MonoNs: mono,
+			Records: []*wire.Record{{Seq: seq, Body: body, Prev: prev}}}}}
+		for range 2 {
+			err := x.message(ctx, m)
+			if c := status.Code(err); err != nil && c != codes.InvalidArgument && c != codes.PermissionDenied {
+				t.Fatalf("got %v", err)
+			}
+			if err != nil {
+				break
+			}
+			if a := (<-x.out).GetAck(); a.GetThrough() != seq {
+				t.Fatalf("acked %d, want %d", a.GetThrough(), seq)
+			}
+		}
+		if others, err := led.Events(ctx, ledger.Query{Site: "2", Max: 1}); err != nil || len(others) > 0 {
+			t.Fatalf("%d events of another site, %v", len(others), err)
+		}
+		if _, err := led.Sites(ctx); err != nil {
+			t.Fatal(err)
+		}
+		// And as bytes of a message of any kind.
+		var any wire.BoxMessage
+		if proto.Unmarshal(body, &any) == nil {
+			if err := x.message(ctx, &any); status.Code(err) == codes.Unavailable {
+				t.Fatalf("got %v", err)
+			}
+		}
+	})
+}
