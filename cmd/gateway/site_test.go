@@ -25,7 +25,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-o", dir+"/", "sitewatch/cmd/gateway", "sitewatch/cmd/soc", "sitewatch/cmd/eye").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", dir+"/", "sitewatch/cmd/...").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the programs (make build installs what that needs): %w\n%s", err, out)
 	}
@@ -255,11 +255,20 @@ func plug(t testing.TB, link string) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// pty.Open leaves the descriptor blocking, and then a read would have no deadline.
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
 	os.Remove(link)
 	if err := os.Symlink(tty.Name(), link); err != nil {
 		t.Fatal(err)
 	}
-	l := &line{t: t, f: f, tty: tty, link: link}
+	l := &line{t: t, f: os.NewFile(uintptr(fd), "panel"), tty: tty, link: link}
 	t.Cleanup(l.unplug)
 	return l
 }
