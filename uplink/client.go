@@ -59,6 +59,8 @@ type Options struct {
 	Command func(ctx context.Context, c edge.Command) (edge.CommandState, string)
 	// Report journals path-lost and its end; nil: they are only logged.
 	Report func(ctx context.Context, e edge.Event) error
+	// PathLost says that an earlier run has reported path-lost and not its end.
+	PathLost bool
 	// PathLostAfter is how long the SOC may be out of reach before that is an event; 0: 30 s.
 	PathLostAfter time.Duration
 	// MaxBackoff bounds the wait before the next try to connect; 0: 15 s.

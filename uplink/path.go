@@ -21,7 +21,10 @@ func (c *Client) signalPath(up bool) {
 func (c *Client) runPath(ctx context.Context) error {
 	down := time.NewTimer(c.o.PathLostAfter) // a box that starts without a SOC has lost its path, too
 	defer down.Stop()
-	lost := false
+	lost := c.o.PathLost
+	if lost {
+		down.Stop()
+	}
 	for {
 		select {
 		case up := <-c.links:

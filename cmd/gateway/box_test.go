@@ -81,13 +81,7 @@ func TestRepeatAfterALostAckIsOneEvent(t *testing.T) {
 	l.must(blkIntruder, ack) // news: the text in between proved that the ack arrived
 	l.must(blkRestore, ack)
 	s.waitEvent("the restore", 10*time.Second, kind("intruder-restored"))
-	n := 0
-	for _, e := range s.events() {
-		if e.Kind == "intruder" {
-			n++
-		}
-	}
-	if n != 2 {
+	if n := s.count("intruder"); n != 2 {
 		t.Errorf("%d intruder events, want 2", n)
 	}
 }
@@ -103,8 +97,17 @@ func TestAdapterUnpluggedAndBack(t *testing.T) {
 	if lost.Panel != "intruder" || lost.Lane != "routine" || lost.Why == "" {
 		t.Errorf("panel-lost is %+v", lost)
 	}
+	// A restart neither says it again nor forgets that the return must be said.
+	s.kill("gateway")
+	s.startGateway()
+	s.until("the second start is at the SOC", 20*time.Second, func() bool { return s.count("started") == 2 })
+	s.kill("gateway")
 	l = plug(t, s.dir+"/panel")
+	s.startGateway()
 	s.waitEvent("panel-lost-restored", 40*time.Second, kind("panel-lost-restored"))
+	if n := s.count("panel-lost"); n != 1 {
+		t.Errorf("panel-lost is there %d times, want once", n)
+	}
 	l.must(blkAccount, ack)
 	l.must(blkIntruder, ack)
 	s.waitEvent("the alarm over the new adapter", 10*time.Second, kind("intruder"))
@@ -231,6 +234,16 @@ func TestSOCAwayThenBack(t *testing.T) {
 	if n := len(s.alarms()); n != 20 {
 		t.Errorf("%d alarms, want 20", n)
 	}
+}
+
+// count returns how many events of a kind the SOC has.
+func (s *site) count(kind string) (n int) {
+	for _, e := range s.events() {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
 }
 
 // alarms returns the intruder events at the SOC in their order.

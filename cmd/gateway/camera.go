@@ -7,6 +7,7 @@ import (
 
 	"sitewatch/edge"
 	"sitewatch/edge/config"
+	"sitewatch/edge/journal"
 	"sitewatch/edge/local"
 	"sitewatch/video"
 	"sitewatch/video/clip"
@@ -45,7 +46,9 @@ func (b *box) wireCameras() error {
 	clips := map[edge.CameraID]clip.Camera{}
 	for _, cfg := range b.cfg.Cameras {
 		c := &camera{Camera: cfg, box: b, ring: ring.New(ring.Options{Keep: b.cfg.Clips.Before + ringMargin, LimitBytes: ringLimitBytes})}
-		if c.source, err = rtsp.NewCamera(c.options(cfg.Main, mainSink{c})); err != nil {
+		main := c.options(cfg.Main, mainSink{c})
+		main.Lost = b.losses[journal.Loss{Kind: edge.KindCameraLost, Subject: string(cfg.ID)}]
+		if c.source, err = rtsp.NewCamera(main); err != nil {
 			return fmt.Errorf("camera %s: %w", cfg.ID, err)
 		}
 		if cfg.Sub != "" && cfg.Sub != cfg.Main {

@@ -47,20 +47,19 @@ func (c configFlag) load() (*config.Gateway, error) {
 	registry := drivers.All()
 	g, problems := config.LoadGateway(c.Config, registry.Names()...)
 	if g != nil {
-		problems = append(problems, g.CheckFiles()...)
+		problems = config.Join(problems, g.CheckFiles()...)
 		for i, p := range g.Panels {
 			d, ok := registry.Driver(p.Driver)
 			if !ok {
 				continue // LoadGateway has said so
 			}
 			for _, pr := range panel.Check(d, p.Port, p.Settings) {
-				problems = append(problems, g.Problem(fmt.Sprintf("panels[%d].%s", i, pr.Path), pr.What, pr.Hint))
+				problems = config.Join(problems, g.Problem(fmt.Sprintf("panels[%d].%s", i, pr.Path), pr.What, pr.Hint))
 			}
 		}
-		problems = append(problems, checkBox(g)...)
+		problems = config.Join(problems, checkBox(g)...)
 	}
 	if len(problems) > 0 {
-		config.SortProblems(problems)
 		return nil, configError{problems}
 	}
 	return g, nil

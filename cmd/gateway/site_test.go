@@ -260,6 +260,7 @@ func plug(t testing.TB, link string) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
+	syscall.CloseOnExec(fd) // else the gateway itself would hold the line that the test unplugs
 	f.Close()
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		t.Fatal(err)

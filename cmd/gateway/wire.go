@@ -34,6 +34,7 @@ type box struct {
 	identity *uplink.Identity // nil: not enrolled yet
 
 	journal *journal.Journal
+	losses  map[journal.Loss]bool // as the last run left them
 	desk    *alarm.Desk
 	lines   []*panel.Line
 	cameras []*camera
@@ -62,18 +63,21 @@ func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.
 	if b.journal, err = journal.Open(ctx, opt); err != nil {
 		return nil, err
 	}
-	if err := b.wire(); err != nil {
+	if err := b.wire(ctx); err != nil {
 		return nil, errors.Join(err, b.journal.Close())
 	}
 	return b, nil
 }
 
 // wire makes the arms and ties them to the desk and the journal.
-func (b *box) wire() (err error) {
+func (b *box) wire(ctx context.Context) (err error) {
 	g := b.cfg
 	b.desk, err = alarm.NewDesk(alarm.Options{Journal: b.journal, Clock: b.clock, Log: b.log, Site: g.Site.ID, Panels: deskPanels(g),
 		Before: g.Clips.Before, After: g.Clips.After})
 	if err != nil {
+		return err
+	}
+	if b.losses, err = b.journal.Losses(ctx); err != nil {
 		return err
 	}
 	registry := drivers.All()
@@ -83,7 +87,8 @@ func (b *box) wire() (err error) {
 			return fmt.Errorf("panel %s: no driver %q", p.ID, p.Driver)
 		}
 		l, err := panel.NewLine(panel.LineOptions{Panel: p.ID, Driver: d, Port: p.Port, Settings: p.Settings, Sink: b.desk.Panel(p.ID),
-			Report: b.desk.Report, Clock: b.clock, Log: b.log, Location: g.Site.Location})
+			Report: b.desk.Report, Clock: b.clock, Log: b.log, Location: g.Site.Location,
+			Lost: b.losses[journal.Loss{Kind: edge.KindPanelLost, Subject: string(p.ID)}]})
 		if err != nil {
 			return fmt.Errorf("panel %s: %w", p.ID, err)
 		}

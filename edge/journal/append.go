@@ -145,6 +145,9 @@ func (t *tx) insert(ctx context.Context, evs []sealed) error {
 			int64(s.event.Seq), int64(s.event.Lane), string(s.event.Kind), s.prev[:], s.hash[:], s.body); err != nil {
 			return err
 		}
+		if err := t.keepLoss(ctx, &s.event); err != nil {
+			return err
+		}
 		t.effects.lanes[s.event.Lane] = true
 		t.effects.bytes += int64(len(s.body)) + 128
 		if s.event.Kind == edge.KindClipReady || s.event.Kind == edge.KindClipLost {

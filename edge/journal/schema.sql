@@ -117,3 +117,11 @@ create table partitions (
   seq integer not null,     -- event that said so
   primary key (panel, partition)
 ) strict, without rowid;
+
+-- What is lost by the journal's last word: a restart must neither say it twice nor forget to say that it is back.
+create table losses (
+  kind text not null,     -- panel-lost, camera-lost or path-lost
+  subject text not null,  -- id of the panel or camera; '' for the path to the SOC
+  seq integer not null,   -- event that said so
+  primary key (kind, subject)
+) strict, without rowid;

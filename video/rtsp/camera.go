@@ -126,19 +126,23 @@ func (c *intake) Restored(context.Context)     {}
 // runHealth tells the sink. Every connection begins with a keyframe, and so does what follows a loss: the first usable
 // unit after a silence of LostAfter is a keyframe or continues pictures that were only late.
 func (c *Camera) runHealth(ctx context.Context) error {
+	known := c.opt.Lost
 	for {
 		c.mu.Lock()
 		wait := c.last.Mono + c.opt.LostAfter - c.opt.Clock.Now().Mono
-		c.lost = wait <= 0
-		reason := c.reason()
+		c.lost = wait <= 0 || known
+		lost, reason := c.lost, c.reason()
 		c.mu.Unlock()
-		if wait > 0 {
+		if !lost {
 			if !sleep(ctx, wait) {
 				return ctx.Err()
 			}
 			continue
 		}
-		c.opt.Sink.Lost(ctx, reason)
+		if !known {
+			c.opt.Sink.Lost(ctx, reason)
+		}
+		known = false
 		select {
 		case <-c.back:
 		case <-ctx.Done():

@@ -38,6 +38,9 @@ type Options struct {
 	Clock        edge.Clock
 	Log          *slog.Logger
 
+	// Lost says that an earlier run has called Sink.Lost and not Sink.Restored: this one then begins with Restored.
+	Lost bool
+
 	// Zero means the default, which keeps the promises of edge/DESIGN.md; tests are faster.
 	LostAfter  time.Duration // 9 s: the event is out within 10
 	StallAfter time.Duration // 5 s: a connection that brings no picture for so long is given up

@@ -104,3 +104,10 @@ create table partitions (
   seq integer not null,
   primary key (panel, partition)
 ) strict, without rowid;
+
+create table losses (
+  kind text not null,
+  subject text not null,
+  seq integer not null,
+  primary key (kind, subject)
+) strict, without rowid;

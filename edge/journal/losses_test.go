@@ -1,0 +1,39 @@
+package journal
+
+import (
+	"testing"
+
+	"sitewatch/edge"
+)
+
+func TestLossesStandUntilTheirRestore(t *testing.T) {
+	j := open(t, testOptions(t.TempDir()))
+	camera := func(k edge.Kind, id edge.CameraID) edge.Event { return edge.Event{Kind: k, Cameras: []edge.CameraID{id}} }
+	for _, ev := range []edge.Event{
+		{Kind: edge.KindPanelLost, Panel: "intruder"},
+		{Kind: edge.KindPanelLost, Panel: "fire"},
+		{Kind: edge.KindPanelLost.Restored(), Panel: "fire"},
+		camera(edge.KindCameraLost, "door"),
+		camera(edge.KindCameraLost, "till"),
+		camera(edge.KindCameraLost.Restored(), "till"),
+		{Kind: edge.KindPathLost, Panel: "intruder", Code: "YC"}, // the panel's own signalling
+		{Kind: edge.KindFire, Panel: "fire"},
+	} {
+		if _, err := j.Append(t.Context(), ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := j.Losses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[Loss]bool{{edge.KindPanelLost, "intruder"}: true, {edge.KindCameraLost, "door"}: true}
+	if len(got) != len(want) {
+		t.Errorf("losses are %v, want %v", got, want)
+	}
+	for l := range want {
+		if !got[l] {
+			t.Errorf("%v is not among the losses %v", l, got)
+		}
+	}
+}
