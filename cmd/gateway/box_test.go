@@ -56,6 +56,9 @@ func TestWorkedBytesReachTheSOC(t *testing.T) {
 	if !strings.Contains(e.Text, "INTRUDER") || !strings.Contains(e.Text, "SHOP FLOOR") {
 		t.Errorf("text is %q", e.Text)
 	}
+	if !strings.Contains(e.Why, "Stock room") {
+		t.Errorf("why is %q after the text came, want the sentence with the zone's name", e.Why)
+	}
 	am := s.waitEvent("the amendment", 5*time.Second, kind("amended"))
 	if am.Amends != e.Seq {
 		t.Errorf("amends %d, want %d", am.Amends, e.Seq)

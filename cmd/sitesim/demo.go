@@ -101,6 +101,9 @@ func (c *demoCmd) runAll(ctx context.Context, p *processes, site siteCmd) error 
 	if err := p.start("sitesim", sim...); err != nil {
 		return err
 	}
+	if err := waitFor(ctx, "the panel's line", func() bool { _, err := os.Stat(panelLink(site.Dir)); return err == nil }); err != nil {
+		return err
+	}
 	if err := p.start("gateway", "run", "--config", gw); err != nil {
 		return err
 	}
@@ -190,27 +193,32 @@ func (p *processes) output(ctx context.Context, name string, args ...string) (st
 	return string(out), nil
 }
 
-// waitHealthy asks url until it answers 200, for 30 s at most.
+// waitHealthy asks url until it answers 200.
 func waitHealthy(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("%s did not answer 200 within 30 s", url))
-	defer cancel()
-	for {
+	return waitFor(ctx, url, func() bool {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
-			return err
+			return false
 		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
 		}
-		select {
-		case <-ctx.Done():
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// waitFor waits for something that a child makes, for 30 s at most.
+func waitFor(ctx context.Context, what string, there func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("%s was not there within 30 s", what))
+	defer cancel()
+	for !there() {
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
 			return context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
+	return nil
 }
 
 // freePorts returns n loopback addresses that nothing listens on now.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -80,7 +81,7 @@ func (w *watcher) runSmoke(ctx context.Context) error {
 		for _, e := range events {
 			if k := fmt.Sprint("event ", e.Index); !printed[k] {
 				printed[k] = true
-				fmt.Printf("%6.1f s  %-7s  %-22s %s\n", w.seconds(), e.Lane, e.Kind, e.Why)
+				fmt.Printf("%6.1f s  %-7s  %-22s %s\n", w.seconds(), e.Lane, e.Kind, cmp.Or(e.Why, e.Text))
 			}
 		}
 		for _, c := range clips {

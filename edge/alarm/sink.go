@@ -122,12 +122,9 @@ func (s *Sink) amendable(now edge.Stamp) bool {
 	return s.memory.Event > 0 && !s.memory.Settled && within(now, s.memory.EventAt, textWithin)
 }
 
+// amendment has no why: the SOC folds in what an amendment says, and the event's own sentence shall stay.
 func amendment(sig edge.Signal, amends edge.Seq) edge.Event {
-	text := clean(sig.Text, maxText)
-	ev := edge.Event{
-		Kind: edge.KindAmended, Panel: sig.Panel, Amends: amends, Text: text,
-		Why: "Text from the panel: " + text, Raw: sig.Raw[:min(len(sig.Raw), maxRaw)],
-	}
+	ev := edge.Event{Kind: edge.KindAmended, Panel: sig.Panel, Amends: amends, Text: clean(sig.Text, maxText), Raw: sig.Raw[:min(len(sig.Raw), maxRaw)]}
 	ev.Occurred, _ = occurred(sig)
 	return ev
 }
