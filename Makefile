@@ -12,7 +12,7 @@ LDFLAGS := -X main.version=$(VERSION)
 # Debian packages: to build, to run the demo, and to test.
 PKGS_BUILD := gcc pkg-config libavcodec-dev libavutil-dev
 PKGS_DEMO := $(PKGS_BUILD) ffmpeg
-PKGS_TEST := $(PKGS_DEMO) chromium git
+PKGS_TEST := $(PKGS_DEMO) chromium git python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
 PKGS_PROTO := protobuf-compiler
 
 .DEFAULT_GOAL := help

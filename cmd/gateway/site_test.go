@@ -205,6 +205,56 @@ func (s *site) get(path string, v any) error {
 	return json.Unmarshal(b, v)
 }
 
+// body is what the SOC answers with 200.
+func (s *site) body(path string) []byte {
+	s.t.Helper()
+	resp, err := http.Get(s.api + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("GET %s: %s, %v", path, resp.Status, err)
+	}
+	return b
+}
+
+// clipSeconds is how long a clip at the SOC lasts, by ffprobe, which must find one H.264 stream in it.
+func (s *site) clipSeconds(id string) (d float64) {
+	s.t.Helper()
+	s.write(id+".mp4", string(s.body("/clips/"+id+".mp4")))
+	out, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "format=duration:stream=codec_name", "-of", "csv=p=0", filepath.Join(s.dir, id+".mp4")).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("ffprobe: %v: %s", err, out)
+	}
+	f := strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' || r == ',' })
+	if len(f) != 2 || f[0] != "h264" {
+		s.t.Fatalf("ffprobe says %q, want h264 and a duration", f)
+	}
+	if _, err := fmt.Sscan(f[1], &d); err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+func (s *site) read(name string) string {
+	s.t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(b)
+}
+
+func replaceOnce(t testing.TB, s, old, by string) string {
+	t.Helper()
+	if strings.Count(s, old) != 1 {
+		t.Fatalf("%q is there %d times, want once", old, strings.Count(s, old))
+	}
+	return strings.Replace(s, old, by, 1)
+}
+
 // events returns everything that the SOC has; nil while it is down.
 func (s *site) events() (all []socEvent) {
 	for after := int64(0); ; {
