@@ -8,7 +8,9 @@ import (
 
 func TestLossesStandUntilTheirRestore(t *testing.T) {
 	j := open(t, testOptions(t.TempDir()))
-	camera := func(k edge.Kind, id edge.CameraID) edge.Event { return edge.Event{Kind: k, Cameras: []edge.CameraID{id}} }
+	camera := func(k edge.Kind, id edge.CameraID) edge.Event {
+		return edge.Event{Kind: k, Cameras: []edge.CameraID{id}}
+	}
 	for _, ev := range []edge.Event{
 		{Kind: edge.KindPanelLost, Panel: "intruder"},
 		{Kind: edge.KindPanelLost, Panel: "fire"},
