@@ -7,7 +7,7 @@ GO ?= go
 BIN := bin
 DEMO ?= $(CURDIR)/demo
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
-LDFLAGS := -X main.version=$(VERSION)
+LDFLAGS := -X sitewatch/cmd/cli.Version=$(VERSION)
 
 # Debian packages: to build, to run the demo, and to test.
 PKGS_BUILD := gcc pkg-config libavcodec-dev libavutil-dev

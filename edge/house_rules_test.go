@@ -27,6 +27,8 @@ func TestRules(t *testing.T) {
 		{"a subpackage of edge imports the configuration", "edge/local/a.go", doc + `import "sitewatch/edge/config"`, "config"},
 		{"a program imports the configuration and two arms", "cmd/gateway/a.go", mainDoc + "import (\n\"sitewatch/edge/config\"\n\"sitewatch/video\"\n\"sitewatch/uplink\"\n)", ""},
 		{"a package imports a program", "edge/local/a.go", doc + `import "sitewatch/cmd/gateway"`, "cmd"},
+		{"a program imports the shared command line", "cmd/soc/a.go", mainDoc + `import "sitewatch/cmd/cli"`, ""},
+		{"a package imports the shared command line", "uplink/a.go", doc + `import "sitewatch/cmd/cli"`, "cmd"},
 		{"a program imports another", "cmd/soc/a.go", mainDoc + `import "sitewatch/cmd/gateway"`, "cmd"},
 
 		{"go in New", "video/a.go", doc + "func New() { go f() }", "go"},

@@ -24,7 +24,7 @@ var rules = map[string]string{
 	"arms":     "drivers, video, uplink and image import edge and their own subfolders only: they meet in cmd/*/wire.go, so that each can be read, tested and deleted alone",
 	"inner":    "a subpackage of edge knows no arm: the arms depend on the hub, never the reverse",
 	"config":   "only cmd/* imports edge/config: every package has its own small Options, so that no change of the file reaches into all of them",
-	"cmd":      "nobody imports cmd: a program is wiring, not a library",
+	"cmd":      "nobody imports cmd: a program is wiring, not a library; programs share cmd/cli alone",
 	"edgetest": "edge/edgetest is for tests only",
 	"go":       "a go statement stands only in edge/supervise or in a function whose name begins with Run or run and which waits for it: on return everything it started has ended",
 	"init":     "no func init: importing a package does nothing",
@@ -271,7 +271,7 @@ func (c *checker) imports(file, dir string, test bool, f *ast.File) {
 			if dir == "edge" && !test && strings.Contains(first, ".") {
 				rule = "hub"
 			}
-		case toTop == "cmd" && !strings.HasPrefix(to, dir+"/"):
+		case toTop == "cmd" && !(top == "cmd" && to == "cmd/cli") && !strings.HasPrefix(to, dir+"/"):
 			rule = "cmd"
 		case to == "edge/edgetest" && !forTests:
 			rule = "edgetest"

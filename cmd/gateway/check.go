@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/drivers"
 	"sitewatch/drivers/panel"
 	"sitewatch/edge/config"
@@ -17,7 +17,7 @@ type checkCmd struct {
 }
 
 // Run prints every problem, or that there is none.
-func (c *checkCmd) Run(o out) error {
+func (c *checkCmd) Run(o cli.Out) error {
 	g, err := c.load()
 	if err != nil {
 		return err
@@ -29,20 +29,8 @@ func (c *checkCmd) Run(o out) error {
 	return err
 }
 
-// configError is what a person has to put right before anything is started; the program's exit status is 2.
-type configError struct{ problems []config.Problem }
-
-// Error lists each problem in a line of its own.
-func (e configError) Error() string {
-	var b strings.Builder
-	for _, p := range e.problems {
-		fmt.Fprintln(&b, p)
-	}
-	return b.String()
-}
-
 // load reads the configuration and checks it with everything that it names: files, drivers' settings, the eye, the data
-// directory. The error is a configError with all problems.
+// directory. The error is a cli.ConfigError with all problems.
 func (c configFlag) load() (*config.Gateway, error) {
 	registry := drivers.All()
 	g, problems := config.LoadGateway(c.Config, registry.Names()...)
@@ -60,7 +48,7 @@ func (c configFlag) load() (*config.Gateway, error) {
 		problems = config.Join(problems, checkBox(g)...)
 	}
 	if len(problems) > 0 {
-		return nil, configError{problems}
+		return nil, cli.ConfigError{Problems: problems}
 	}
 	return g, nil
 }

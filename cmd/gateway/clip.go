@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/edge"
 	"sitewatch/video/clip"
 )
@@ -16,7 +17,7 @@ type clipCmd struct {
 }
 
 // Run exports without touching the kept clip, which stays the evidence.
-func (c *clipCmd) Run(o out) error {
+func (c *clipCmd) Run(o cli.Out) error {
 	g, err := c.load()
 	if err != nil {
 		return err

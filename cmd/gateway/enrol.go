@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/uplink"
 )
 
@@ -14,7 +15,7 @@ type enrolCmd struct {
 }
 
 // Run gets the box its certificate. It may be repeated with the same token after a lost reply.
-func (c *enrolCmd) Run(ctx context.Context, o out) error {
+func (c *enrolCmd) Run(ctx context.Context, o cli.Out) error {
 	g, err := c.load()
 	if err != nil {
 		return err

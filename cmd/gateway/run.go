@@ -4,22 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime"
 	"time"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/edge"
 	"sitewatch/edge/supervise"
 )
 
 type runCmd struct {
 	configFlag
-	LogLevel slog.Level `help:"Least level that is logged: debug, info, warn or error." default:"info"`
+	cli.LogFlag
 }
 
 // Run is the gateway's life: check everything, start nothing when something is wrong; then journal first, uplink last.
-func (c *runCmd) Run(ctx context.Context, e errOut) error {
+func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	g, err := c.load()
 	if err != nil {
 		return err
@@ -29,12 +29,12 @@ func (c *runCmd) Run(ctx context.Context, e errOut) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
-	log := slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: c.LogLevel})).With("site", string(g.Site.ID))
+	log := c.Logger(e).With("site", string(g.Site.ID))
 	b, err := newBox(ctx, g, systemClock(), log)
 	if err != nil {
 		return err
 	}
-	log.Info("gateway starts", "version", version, "journal", string(b.journal.ID()), "panels", len(b.lines), "cameras", len(b.cameras))
+	log.Info("gateway starts", "version", cli.Version, "journal", string(b.journal.ID()), "panels", len(b.lines), "cameras", len(b.cameras))
 	err = b.run(ctx)
 	if cerr := b.journal.Close(); err == nil {
 		err = cerr
@@ -81,7 +81,7 @@ func (b *box) taskFailed(ctx context.Context, name edge.TaskName, err error) {
 
 // runStarted journals the start, and the stop when it is an orderly one.
 func (b *box) runStarted(ctx context.Context) error {
-	if err := b.desk.Report(ctx, edge.Event{Kind: edge.KindStarted, Why: "The gateway has started, version " + version + "."}); err != nil {
+	if err := b.desk.Report(ctx, edge.Event{Kind: edge.KindStarted, Why: "The gateway has started, version " + cli.Version + "."}); err != nil {
 		return err
 	}
 	<-ctx.Done()

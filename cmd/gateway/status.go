@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/edge"
 	"sitewatch/edge/local"
 )
@@ -19,7 +20,7 @@ type statusCmd struct {
 }
 
 // Run asks the running gateway over its local pages.
-func (c *statusCmd) Run(ctx context.Context, o out) error {
+func (c *statusCmd) Run(ctx context.Context, o cli.Out) error {
 	g, err := c.load()
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func printStatus(w io.Writer, st local.Status) {
 // status puts together what the local pages show.
 func (b *box) status(ctx context.Context) (local.Status, error) {
 	now := b.clock.Now()
-	st := local.Status{Site: b.cfg.Site.ID, SiteName: b.cfg.Site.Name, Version: version, Started: b.started,
+	st := local.Status{Site: b.cfg.Site.ID, SiteName: b.cfg.Site.Name, Version: cli.Version, Started: b.started,
 		Clock: local.Clock{Now: now.Wall, State: now.ClockState(), Boot: now.Boot}, Uplink: b.uplinkStatus()}
 	for _, l := range b.lines {
 		s := l.Stats()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/edge"
 	"sitewatch/edge/journal"
 	"sitewatch/uplink"
@@ -28,7 +29,7 @@ func (b *box) runUplink(ctx context.Context) error {
 		return err
 	}
 	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, SOC: b.cfg.Uplink.SOC, Clock: b.clock, Log: b.log,
-		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: version, Report: b.desk.Report,
+		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: cli.Version, Report: b.desk.Report,
 		PathLost: b.losses[journal.Loss{Kind: edge.KindPathLost}]})
 	b.client.Store(c)
 	return c.Run(ctx)

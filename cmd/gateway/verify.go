@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/edge/journal"
 )
 
@@ -14,7 +15,7 @@ type verifyCmd struct {
 }
 
 // Run walks the hash chain of a journal, which a running gateway may have open.
-func (c *verifyCmd) Run(ctx context.Context, o out) error {
+func (c *verifyCmd) Run(ctx context.Context, o cli.Out) error {
 	path := c.Journal
 	if path == "" {
 		g, err := c.load()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/edge"
 )
 
@@ -32,7 +33,7 @@ type runCmd struct {
 var errPlayed = errors.New("the scenario is over")
 
 // Run makes DIR/panel and the cameras, plays, and returns when ctx ends or, with --once, when all was acked.
-func (c *runCmd) Run(ctx context.Context, o out) error {
+func (c *runCmd) Run(ctx context.Context, o cli.Out) error {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/drivers"
 	"sitewatch/drivers/panel"
 	"sitewatch/edge"
@@ -231,7 +232,7 @@ func TestArguments(t *testing.T) {
 		{[]string{"site", "--after", "soon"}, 2, ""},
 	} {
 		var stdout, stderr strings.Builder
-		if got := runMain(t.Context(), tt.args, &stdout, &stderr); got != tt.want || !strings.Contains(stdout.String(), tt.out) {
+		if got := cli.Run(t.Context(), "sitesim", "", &commands{}, tt.args, &stdout, &stderr); got != tt.want || !strings.Contains(stdout.String(), tt.out) {
 			t.Errorf("%q: got %d, %q, %q, want %d", tt.args, got, stdout.String(), stderr.String(), tt.want)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/uplink/wire"
 )
 
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 func program(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	status = runMain(t.Context(), args, &o, &e)
+	status = cli.Run(t.Context(), "soc", "", &commands{}, args, &o, &e)
 	return status, o.String(), e.String()
 }
 

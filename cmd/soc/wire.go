@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/edge"
 	"sitewatch/edge/supervise"
 	"sitewatch/uplink/durable"
@@ -24,16 +24,16 @@ import (
 
 type runCmd struct {
 	configFlag
-	LogLevel slog.Level `help:"Least level that is logged: debug, info, warn or error." default:"info"`
+	cli.LogFlag
 }
 
 // Run wires ledger, receiver, API and console, and serves until ctx ends.
-func (c *runCmd) Run(ctx context.Context, e stderr) error {
+func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: c.LogLevel}))
+	log := c.Logger(e)
 	clock := edge.NewSystemClock()
 	for _, dir := range []string{cfg.Data, cfg.ClipsDir()} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -56,7 +56,7 @@ func (c *runCmd) Run(ctx context.Context, e stderr) error {
 	if err != nil {
 		return err
 	}
-	page, err := console.New(console.Options{Version: version})
+	page, err := console.New(console.Options{Version: cli.Version})
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *runCmd) Run(ctx context.Context, e stderr) error {
 	tree.Go(supervise.Task{Name: "ledger", Run: led.Run, Vital: true, Beat: 15 * time.Second})
 	tree.Go(supervise.Task{Name: "boxes", Vital: true, Restart: supervise.Never, Run: func(ctx context.Context) error { return receiver.Run(ctx, boxes) }})
 	tree.Go(supervise.Task{Name: "http", Vital: true, Restart: supervise.Never, Stop: 10 * time.Second, Run: func(ctx context.Context) error { return web.Run(ctx, people) }})
-	log.Info("receiver starts", "version", version, "uplink", boxes.Addr().String(), "console", "http://"+people.Addr().String()+"/")
+	log.Info("receiver starts", "version", cli.Version, "uplink", boxes.Addr().String(), "console", "http://"+people.Addr().String()+"/")
 	err = tree.Run(ctx)
 	log.Info("receiver has stopped")
 	return err
