@@ -93,17 +93,6 @@ func TestWaitsForADeadCameraNoLongerThanGrace(t *testing.T) {
 	}
 }
 
-func TestAlarmOfAnEarlierBoot(t *testing.T) {
-	job := alarm(15*time.Second, 5*time.Second, 5*time.Second)
-	job.At.Boot, job.At.Mono = "before", 4000*time.Hour
-	r := newRing()
-	scripted(t, r, 0, 300)
-	fact, _, lost := cutOne(t, t.TempDir(), r, 30*time.Second, job, nil)
-	if lost != "" || fact.From.Sub(wall0) != 10*time.Second {
-		t.Errorf("lost %q, begins at %v, want 10s by the wall clock", lost, fact.From.Sub(wall0))
-	}
-}
-
 // made cuts a whole clip and returns its bytes.
 func made(t *testing.T, job edge.ClipJob) []byte {
 	t.Helper()

@@ -4,8 +4,8 @@
 // The Cutter works off what the journal wants. A clip begins at the IDR at or before the asked beginning, is written as
 // fragments of at most a second while the pictures come, and appears by fsync, rename and fsync of the directory; only then
 // the journal hears of it. What a kill leaves behind is taken up again: a file that was renamed is adopted, a half one is cut
-// back to its last whole fragment and sealed, one that has nothing is begun anew or reported lost. Every wanted clip ends as
-// ready or lost, and says why it is shorter than asked.
+// back to its last whole fragment and sealed, one that has nothing is begun anew or reported lost. After a boot nothing is
+// begun anew: the pictures were in memory. Every wanted clip ends as ready or lost, and says why it is shorter than asked.
 //
 // A clip holds no pictures of its own but those of the fragment that it is writing: it reads the ring by position. If the
 // disk is slower than the ring is long, pictures are missing and the clip's reason says so; the camera and the journal
@@ -71,14 +71,21 @@ const (
 	slack = 500 * time.Millisecond
 )
 
+// maxSpan is the longest clip that anybody can configure, and how far from its alarm one may end.
+const maxSpan = 10 * time.Minute
+
 // span is what a job asks for, in Mono of the present boot.
 type span struct{ at, from, to time.Duration }
 
-// spanOf measures by Mono while the machine was not booted since the alarm (edge/TIME.md).
+// spanOf measures by Mono, for a job of the present boot (edge/TIME.md). From and To are of the wall clock at arrival and
+// At is of the commit a moment later; when the alarm is outside of what they span, the wall clock was stepped in between.
+// How long the clip should be is certain even then, and the alarm is put into its middle.
 func spanOf(job edge.ClipJob, now edge.Stamp) span {
-	at := job.At.Mono
-	if _, ok := now.Since(job.At); !ok {
-		at = now.Mono - now.Wall.Sub(job.At.Wall)
+	at := min(job.At.Mono, now.Mono)
+	length := min(max(job.To.Sub(job.From), 0), maxSpan)
+	before := job.At.Wall.Sub(job.From)
+	if before < 0 || before > length+maxSpan {
+		before = length / 2
 	}
-	return span{at: at, from: at - job.At.Wall.Sub(job.From), to: at + job.To.Sub(job.At.Wall)}
+	return span{at: at, from: at - before, to: at - before + length}
 }

@@ -43,10 +43,14 @@ func (j *cutting) run(ctx context.Context) error {
 	if !ok {
 		return lostf("camera %s is not configured", j.job.Camera)
 	}
+	now := j.opt.Clock.Now()
+	if _, same := now.Since(j.job.At); !same { // what the ring has now is of another time, and only the wall clock could tell of which
+		return lostf("the box was started again before it was cut")
+	}
 	if err := j.opt.Jobs.ClipCutting(ctx, j.job.ID); err != nil {
 		return fmt.Errorf("clip cutting: %w", err)
 	}
-	s := spanOf(j.job, j.opt.Clock.Now())
+	s := spanOf(j.job, now)
 
 	fact, err := j.runBoth(ctx, camera, s)
 	if err != nil {
