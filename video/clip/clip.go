@@ -9,7 +9,7 @@
 //
 // A clip holds no pictures of its own but those of the fragment that it is writing: it reads the ring by position. If the
 // disk is slower than the ring is long, pictures are missing and the clip's reason says so; the camera and the journal
-// never wait for it (P5).
+// never wait for it (P5). Of the disk it leaves alone what the journal may need.
 package clip
 
 import (
@@ -56,6 +56,10 @@ type Options struct {
 	// reason says so: holding the pictures for all of them instead would grow with the number of alarms (P7), and the
 	// clips that are being cut of the same cameras show the same minute.
 	AtOnce int
+	// MinFreeBytes of the disk are left alone, 64 MiB when zero: the journal is on the same disk, and an alarm that cannot
+	// be journalled is worse than one without pictures (P5).
+	MinFreeBytes int64
+	Free         func(dir string) (int64, error) // bytes free on the disk of dir; nil: ask the kernel
 }
 
 const (

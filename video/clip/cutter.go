@@ -26,6 +26,12 @@ func New(opt Options) *Cutter {
 	if opt.AtOnce <= 0 {
 		opt.AtOnce = 32
 	}
+	if opt.MinFreeBytes <= 0 {
+		opt.MinFreeBytes = minFreeBytes
+	}
+	if opt.Free == nil {
+		opt.Free = statfsFree
+	}
 	return &Cutter{opt: opt, active: map[edge.ClipID]bool{}}
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"sitewatch/edge"
@@ -84,7 +83,7 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 	defer cancel()
 	var f *file
 	defer func() {
-		if f != nil && err != nil {
+		if f != nil {
 			f.Close()
 		}
 	}()
@@ -113,7 +112,7 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 			if late := u.Arrival.Mono - s.from; late > slack {
 				j.reasons = append(j.reasons, fmt.Sprintf("begins %.1f s later than asked: there were no earlier pictures", late.Seconds()))
 			}
-			if f, err = create(j.temp(), p, note{Clip: j.job.ID, Camera: j.job.Camera, Seq: j.job.Seq, First: u.Arrival.Wall}); err != nil {
+			if f, err = create(j.temp(), p, note{Clip: j.job.ID, Camera: j.job.Camera, Seq: j.job.Seq, First: u.Arrival.Wall}, j.room); err != nil {
 				return fact, j.disk(err)
 			}
 		}
@@ -123,9 +122,8 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 			break
 		}
 		if err := f.write(u, p); err != nil {
-			if errors.Is(err, syscall.ENOSPC) && f.fragments > 0 {
-				j.reasons = append(j.reasons, "cut short: the disk is full")
-				f.drop()
+			if j.full(f, err) {
+				complete = true
 				break
 			}
 			return fact, j.disk(err)
@@ -140,7 +138,11 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 	if short := s.to - f.last.Arrival.Mono; !complete && short > slack {
 		j.reasons = append(j.reasons, fmt.Sprintf("ends %.1f s earlier than asked%s", short.Seconds(), because(camera)))
 	}
-	if err := f.finish(); err != nil {
+	err = f.finish()
+	if err != nil && j.full(f, err) {
+		err = f.finish()
+	}
+	if err != nil {
 		return fact, j.disk(err)
 	}
 	fact.From, fact.To = f.first.Arrival.Wall, video.AnchorOf(f.first).StampOf(f.end).Wall
@@ -168,6 +170,9 @@ func because(c Camera) string {
 
 // disk makes of an error of the file system the end of the clip: trying again would not help, and the journal must hear of it.
 func (j *cutting) disk(err error) error {
+	if errors.Is(err, errFull) {
+		return lostf("the disk is full")
+	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err // the path says nothing to an operator

@@ -48,7 +48,8 @@ const trackID = 1
 // the middle, the pictures from then on carry theirs along.
 type file struct {
 	f         *os.File
-	params    video.Params // of the header
+	room      func(n int) error // asked before each write
+	params    video.Params      // of the header
 	dts       dts
 	pending   *fmp4.Sample // the last picture, which lacks its duration
 	pendingAt video.Ticks90k
@@ -64,7 +65,7 @@ type file struct {
 }
 
 // create makes the file and writes its header.
-func create(path string, p video.Params, n note) (*file, error) {
+func create(path string, p video.Params, n note, room func(n int) error) (*file, error) {
 	var buf seekablebuffer.Buffer
 	init := fmp4.Init{Tracks: []*fmp4.InitTrack{{
 		ID: trackID, TimeScale: uint32(video.Second), Codec: &codecs.H264{SPS: p.SPS, PPS: p.PPS},
@@ -76,6 +77,9 @@ func create(path string, p video.Params, n note) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("MP4 note: %w", err)
 	}
+	if err := room(len(buf.Bytes()) + len(box)); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -84,7 +88,7 @@ func create(path string, p video.Params, n note) (*file, error) {
 		f.Close()
 		return nil, err
 	}
-	return &file{f: f, params: p}, nil
+	return &file{f: f, room: room, params: p}, nil
 }
 
 // write adds a picture. The first one must be an IDR.
@@ -127,6 +131,9 @@ func (f *file) flush() error {
 	if err := part.Marshal(&buf); err != nil {
 		return fmt.Errorf("MP4 fragment: %w", err)
 	}
+	if err := f.room(buf.Len()); err != nil {
+		return err
+	}
 	if _, err := f.f.Write(buf.Bytes()); err != nil {
 		return err
 	}
@@ -148,9 +155,8 @@ func (f *file) flushNow() {
 func (f *file) drop() { f.samples, f.pending = nil, nil }
 
 // finish writes the last fragment, cuts off what a failed write may have left, and makes the file durable. The last picture
-// is shown for as long as the one before it was.
+// is shown for as long as the one before it was. The caller closes it.
 func (f *file) finish() error {
-	defer f.f.Close()
 	if f.pending != nil {
 		f.pending.Duration = uint32(f.lastDuration())
 		f.end = f.last.PTS + video.Ticks90k(f.pending.Duration)

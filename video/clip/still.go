@@ -52,6 +52,10 @@ func (j *cutting) runStill(ctx, journal context.Context, r *ring.Ring, s span) e
 // keepStill writes the JPEG and tells the journal.
 func (j *cutting) keepStill(ctx context.Context, b []byte) error {
 	temp := filepath.Join(j.opt.Dir, string(j.job.ID)+".jtmp")
+	if err := j.room(len(b)); err != nil {
+		j.log.Warn("still not written", "err", err)
+		return nil
+	}
 	if err := writeFile(temp, b); err != nil {
 		j.log.Warn("still not written", "err", err)
 		os.Remove(temp)
