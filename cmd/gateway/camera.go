@@ -59,7 +59,8 @@ func (b *box) wireCameras() error {
 		b.cameras = append(b.cameras, c)
 		clips[cfg.ID] = clip.Camera{Ring: c.ring, Trouble: c.source.Trouble}
 	}
-	b.cutter = clip.New(clip.Options{Dir: b.journal.ClipDir(), Cameras: clips, Jobs: cuttingJobs{b.journal, b}, Eye: b.eye, Clock: b.clock, Log: b.log})
+	b.cutter = clip.New(clip.Options{Dir: b.journal.ClipDir(), Cameras: clips, Jobs: b.journal, Eye: b.eye, Clock: b.clock, Log: b.log,
+		Cutting: b.cutting})
 	return nil
 }
 
@@ -130,26 +131,9 @@ func (c *camera) status(motions uint64) local.Camera {
 	return st
 }
 
-// cuttingJobs is the journal as the cutter sees it; the SOC is told for show that a clip is being cut.
-type cuttingJobs struct {
-	clip.Jobs
-	box *box
-}
-
-// ClipCutting journals it and tells the SOC.
-func (j cuttingJobs) ClipCutting(ctx context.Context, id edge.ClipID) error {
-	if err := j.Jobs.ClipCutting(ctx, id); err != nil {
-		return err
+// cutting tells the SOC, for show, that a clip is being cut.
+func (b *box) cutting(c edge.ClipRef) {
+	if client := b.client.Load(); client != nil {
+		client.Cutting(c.ID, c.Camera)
 	}
-	client := j.box.client.Load()
-	if client == nil {
-		return nil
-	}
-	jobs, err := j.Jobs.WantedClips(ctx)
-	for _, w := range jobs {
-		if w.ID == id {
-			client.Cutting(id, w.Camera)
-		}
-	}
-	return err
 }

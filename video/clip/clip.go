@@ -51,6 +51,7 @@ type Options struct {
 	Eye     Stiller // nil: no stills
 	Clock   edge.Clock
 	Log     *slog.Logger
+	Cutting func(edge.ClipRef) // told after ClipCutting, from many goroutines; it does not block. nil: nobody
 	// AtOnce is how many clips are cut at a time, 32 when zero. The rest wait in the order of their alarms and hold no
 	// memory while they do. One that waits for longer than the ring is deep begins with what the ring still has, and its
 	// reason says so: holding the pictures for all of them instead would grow with the number of alarms (P7), and the

@@ -49,6 +49,9 @@ func (j *cutting) run(ctx context.Context) error {
 	if err := j.opt.Jobs.ClipCutting(ctx, j.job.ID); err != nil {
 		return fmt.Errorf("clip cutting: %w", err)
 	}
+	if j.opt.Cutting != nil {
+		j.opt.Cutting(j.job.ClipRef)
+	}
 	s := spanOf(j.job, now)
 
 	fact, err := j.runBoth(ctx, camera, s)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,14 +14,9 @@ import (
 )
 
 // disk is a disk of its own size, of which every byte in dir takes some.
-type disk struct {
-	size int64
+type disk struct{ size int64 }
 
-	mu  sync.Mutex
-	low int64 // the least that was free when somebody asked
-}
-
-func (d *disk) free(dir string) (int64, error) {
+func (d disk) free(dir string) (int64, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return 0, err
@@ -33,9 +27,6 @@ func (d *disk) free(dir string) (int64, error) {
 			free -= fi.Size()
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.low = min(d.low, free)
 	return free, nil
 }
 
@@ -45,7 +36,7 @@ func cutWithRoom(t *testing.T, dir string, size int64) (edge.ClipFact, edge.Clip
 	const keep = 1 << 20
 	r := newRing()
 	scripted(t, r, 0, 300)
-	j, d := newJournal(), &disk{size: keep + size}
+	j, d := newJournal(), disk{size: keep + size}
 	job := alarm(15*time.Second, 5*time.Second, 5*time.Second)
 	j.jobs[job.ID] = job
 	stop := run(t, New(Options{Dir: dir, Jobs: j, Eye: &eye{}, Clock: clock{30 * time.Second}, Log: quiet, MinFreeBytes: keep, Free: d.free,
