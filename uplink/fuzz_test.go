@@ -129,7 +129,7 @@ func FuzzUploadReply(f *testing.F) {
 		u := &upload{Client: c, pace: pace{gate: &c.busy}, refused: map[fileKey]int{}}
 		u.pace.begin(-1)
 		for range 3 {
-			if _, err := u.reply(t.Context(), file, &m); err != nil {
+			if _, err := u.reply(t.Context(), file, &m, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -125,7 +125,12 @@ func (l *link) settle(ctx context.Context, marks []*wire.Watermark) error {
 			continue
 		}
 		cur := l.lanes[lane]
-		to := min(edge.Seq(m.GetThrough()), l.o.Outbox.Last())
+		to := edge.Seq(m.GetThrough())
+		if last := l.o.Outbox.Last(); to > last {
+			// The disk lost the end of the journal. What comes now under those numbers is news, and the SOC shows it as such.
+			l.o.Log.Error("the SOC has more of this journal than the box: the disk has lost its end", "lane", lane.String(), "seq", to, "last", last)
+			continue
+		}
 		switch {
 		case to > cur.acked:
 			if err := l.o.Outbox.Acked(ctx, lane, to); err != nil {

@@ -15,7 +15,7 @@ type pace struct {
 
 const (
 	chunkBytes  = 16 << 10
-	creditBytes = 64 << 10        // under way at most: the rest of the line's buffers stays free for events
+	creditBytes = 2 * chunkBytes  // under way at most: one chunk on the line and one being taken
 	yieldFor    = 2 * time.Second // a stream of events that never ends must not stop bulk for ever
 )
 

@@ -21,34 +21,37 @@ func (c *Client) signalPath(up bool) {
 func (c *Client) runPath(ctx context.Context) error {
 	down := time.NewTimer(c.o.PathLostAfter) // a box that starts without a SOC has lost its path, too
 	defer down.Stop()
-	lost := c.o.PathLost
-	if lost {
-		down.Stop()
-	}
+	lost, up := c.o.PathLost, false
 	for {
+		due := false
 		select {
-		case up := <-c.links:
-			switch {
-			case !up && !lost:
+		case now := <-c.links:
+			up, due = now, now
+			if !up && !lost {
 				down.Reset(c.o.PathLostAfter)
-			case up:
-				down.Stop()
-				if !lost {
-					continue
-				}
-				lost = !c.report(ctx, edge.Event{Kind: edge.KindPathLost.Restored(), Why: "The line to the SOC is back."})
 			}
 		case <-down.C:
-			lost = c.report(ctx, edge.Event{Kind: edge.KindPathLost,
-				Why: fmt.Sprintf("The SOC at %s has been out of reach for %s.", c.o.SOC, c.o.PathLostAfter)})
-			if !lost {
-				down.Reset(c.o.PathLostAfter)
-			}
+			due = true
 		case <-ctx.Done():
 			return nil
 		}
+		if !due || lost != up { // nothing to say, or it has been said
+			continue
+		}
+		ev := edge.Event{Kind: edge.KindPathLost.Restored(), Why: "The line to the SOC is back."}
+		if !up {
+			ev = edge.Event{Kind: edge.KindPathLost, Why: fmt.Sprintf("The SOC at %s has been out of reach for %s.", c.o.SOC, c.o.PathLostAfter)}
+		}
+		if c.report(ctx, ev) {
+			lost = !up
+		} else {
+			down.Reset(pathAgain)
+		}
 	}
 }
+
+// pathAgain is the pause before a report that could not be journalled is tried again.
+const pathAgain = time.Second
 
 func (c *Client) report(ctx context.Context, e edge.Event) bool {
 	if c.o.Report == nil {

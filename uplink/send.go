@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	batchRecords = 64       // in one message: what stands before an urgent event
-	batchBytes   = 32 << 10 // likewise
+	batchRecords = 64       // in one message
+	batchBytes   = 16 << 10 // likewise
 	maxFlights   = 16       // messages of a lane that may be under way
-	maxFlying    = 256 << 10
-	urgentTurns  = 9 // of ten messages, so that routine gets a tenth of the link whatever happens
+	urgentBytes  = 256 << 10
+	routineBytes = 32 << 10 // likewise: what of routine may stand before an urgent event (P3)
+	urgentTurns  = 9        // of ten messages, so that routine gets a tenth of the link whatever happens
 )
 
 // runSend is the only writer of the stream. It looks at the urgent lane again before every single message.
@@ -122,7 +123,11 @@ func (l *link) room(lane edge.Lane) (after edge.Seq, ok bool) {
 	for _, f := range cur.flying {
 		bytes += f.bytes
 	}
-	return cur.sent, len(cur.flying) < maxFlights && bytes < maxFlying
+	most := routineBytes
+	if lane == edge.Urgent {
+		most = urgentBytes
+	}
+	return cur.sent, len(cur.flying) < maxFlights && bytes < most
 }
 
 func (l *link) fly(lane edge.Lane, f flight) {

@@ -34,6 +34,7 @@ type outbox struct {
 	marks   map[edge.Lane]edge.Seq
 	changed map[edge.Lane]chan struct{}
 	acks    int
+	acked   chan struct{} // closed at the next ack, nil while nobody waits
 }
 
 func newOutbox(site edge.SiteID) *outbox {
@@ -109,6 +110,10 @@ func (o *outbox) Acked(_ context.Context, lane edge.Lane, through edge.Seq) erro
 		return fmt.Errorf("ack of %d, last is %d", through, len(o.recs))
 	}
 	o.marks[lane] = max(o.marks[lane], through)
+	if o.acked != nil {
+		close(o.acked)
+		o.acked = nil
+	}
 	return nil
 }
 

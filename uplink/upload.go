@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -134,8 +135,11 @@ func (u *upload) run(ctx context.Context) error {
 func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struct{}) error {
 	u.status.uploading(f.ID)
 	file, err := os.Open(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return u.giveUp(ctx, f, "the file is gone: "+err.Error())
+	}
 	if err != nil {
-		return u.giveUp(ctx, f, "the file cannot be read: "+err.Error())
+		return err // too many open files, a disk that hesitates: the evidence is still there
 	}
 	defer file.Close()
 	if err := u.offer(f); err != nil {
@@ -157,7 +161,7 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 				}
 				changed = u.o.Files.UploadsChanged()
 			case m := <-u.replies:
-				if done, err := u.reply(ctx, f, m); done || err != nil {
+				if done, err := u.reply(ctx, f, m, changed); done || err != nil {
 					return err
 				}
 				continue
@@ -180,7 +184,7 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 		select {
 		case m := <-u.replies:
 			t.Stop()
-			if done, err := u.reply(ctx, f, m); done || err != nil {
+			if done, err := u.reply(ctx, f, m, changed); done || err != nil {
 				return err
 			}
 		case <-t.C:
@@ -221,7 +225,7 @@ func (u *upload) chunk(file *os.File, f edge.ClipFile) error {
 		if err == io.EOF {
 			return errShort
 		}
-		return fmt.Errorf("%w: %v", errShort, err)
+		return fmt.Errorf("read a file for the SOC: %w", err)
 	}
 	if err := u.send(&wire.UploadRequest{Message: &wire.UploadRequest_Chunk{Chunk: &wire.Chunk{Offset: u.pace.sent, Data: b}}}); err != nil {
 		return err
@@ -232,7 +236,7 @@ func (u *upload) chunk(file *os.File, f edge.ClipFile) error {
 }
 
 // reply handles one answer of the SOC; done ends the file.
-func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply) (done bool, err error) {
+func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply, changed <-chan struct{}) (done bool, err error) {
 	switch v := m.GetMessage().(type) {
 	case *wire.UploadReply_Resume:
 		if !u.about(f, v.Resume.GetClip(), v.Resume.GetPart()) || u.pace.taken >= 0 || v.Resume.GetOffset() < 0 || v.Resume.GetOffset() > f.SizeBytes {
@@ -259,7 +263,7 @@ func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply
 			u.status.ignored()
 			return false, nil
 		}
-		return true, u.refusal(ctx, f, v.Refused)
+		return true, u.refusal(ctx, f, v.Refused, changed)
 	}
 	return false, nil
 }
@@ -269,7 +273,9 @@ func (u *upload) about(f edge.ClipFile, id string, part wire.Part) bool {
 	return id == string(f.ID) && part == wire.Part(f.Part)
 }
 
-func (u *upload) refusal(ctx context.Context, f edge.ClipFile, r *wire.Refused) error {
+// refusal waits before the file is offered again, but not while something newer has come: a fire's still does not wait
+// for a clip that the SOC has no room for.
+func (u *upload) refusal(ctx context.Context, f edge.ClipFile, r *wire.Refused, changed <-chan struct{}) error {
 	key := fileKey{f.ID, f.Part}
 	u.refused[key]++
 	if !r.GetAgain() {
@@ -281,6 +287,7 @@ func (u *upload) refusal(ctx context.Context, f edge.ClipFile, r *wire.Refused) 
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-changed:
 	case <-ctx.Done():
 	}
 	return nil

@@ -113,7 +113,10 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 		}
 	}()
 	x.o.Log.Info("box connected", "site", x.site, "journal", x.journal)
-	l.nudge <- struct{}{}
+	select {
+	case l.nudge <- struct{}{}:
+	default: // somebody has nudged since join
+	}
 	beat := time.NewTicker(x.o.Heartbeat)
 	defer beat.Stop()
 	for {

@@ -94,10 +94,16 @@ func (s *store) begin(final string, size int64, want [32]byte) (in *incoming, do
 		old.close()
 	}
 	s.sweep(final, in.part)
+	defer func() {
+		if err != nil {
+			s.forget(in)
+			in = nil
+		}
+	}()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.f, err = os.OpenFile(in.part, os.O_CREATE|os.O_RDWR, 0o640); err != nil {
-		return nil, false, err
+		return in, false, err
 	}
 	if in.offset, err = io.Copy(in.sum, in.f); err == nil && in.offset > size {
 		in.offset = 0
@@ -109,7 +115,7 @@ func (s *store) begin(final string, size int64, want [32]byte) (in *incoming, do
 	if err != nil {
 		in.f.Close()
 		in.f = nil
-		return nil, false, err
+		return in, false, err
 	}
 	return in, false, nil
 }

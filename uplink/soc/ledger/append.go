@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sitewatch/edge"
@@ -77,10 +78,7 @@ func (a *appender) entry(ctx context.Context, e *Entry) error {
 		a.out.Duplicate++
 		return nil
 	case err == nil:
-		a.out.Conflicts = append(a.out.Conflicts, e.Seq)
-		_, err := a.tx.ExecContext(ctx, `INSERT OR IGNORE INTO conflicts (site, journal, seq, hash, body, received) VALUES (?, ?, ?, ?, ?, ?)`,
-			a.batch.Site, a.batch.Journal, e.Seq, hash, blob(e.Body), millis(e.Received))
-		return err
+		return a.conflict(ctx, e, hash)
 	case !errors.Is(err, sql.ErrNoRows):
 		return err
 	}
@@ -99,6 +97,39 @@ func (a *appender) entry(ctx context.Context, e *Entry) error {
 		return err
 	}
 	return a.facts(ctx, e)
+}
+
+// JournalSOC is the journal of what the SOC itself raises.
+const JournalSOC edge.JournalID = "soc"
+
+// conflict takes an event whose number is taken by another: a box whose disk lost the end of its journal, or that was
+// cloned, goes on with numbers that it has used before. The first event stays, and the other is shown all the same, once,
+// raised by the SOC in its own kind and lane: it may be a fire.
+func (a *appender) conflict(ctx context.Context, e *Entry, hash []byte) error {
+	a.out.Conflicts = append(a.out.Conflicts, e.Seq)
+	r, err := a.tx.ExecContext(ctx, `INSERT OR IGNORE INTO conflicts (site, journal, seq, hash, body, received) VALUES (?, ?, ?, ?, ?, ?)`,
+		a.batch.Site, a.batch.Journal, e.Seq, hash, blob(e.Body), millis(e.Received))
+	if err != nil {
+		return err
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 0 {
+		return err // it has been shown before
+	}
+	own := *e
+	own.Prev = [32]byte{}
+	own.Event.Why = fmt.Sprintf("%s (the box gave number %d of journal %s a second time)", strings.TrimRight(e.Event.Why, "."), e.Seq, a.batch.Journal)
+	own.Event.Journal, own.Event.Amends = JournalSOC, 0
+	if err := a.tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM events WHERE site = ? AND journal = ?`,
+		a.batch.Site, JournalSOC).Scan(&own.Seq); err != nil {
+		return err
+	}
+	own.Event.Seq = own.Seq
+	raised := &appender{tx: a.tx, out: a.out, batch: Batch{Site: a.batch.Site, Journal: JournalSOC}}
+	if err := raised.insert(ctx, &own, hash, false); err != nil {
+		return err
+	}
+	a.out.New++
+	return raised.facts(ctx, &own)
 }
 
 // chained compares the entry with its neighbours, as far as they are here: lanes arrive interleaved.

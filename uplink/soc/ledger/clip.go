@@ -76,7 +76,10 @@ func (l *SQLite) ClipOffered(ctx context.Context, o ClipOffer) (Clip, error) {
 		}
 		return nil
 	}})
-	return c, err
+	if err != nil {
+		return Clip{}, err // the writer may still be filling in c when ctx has ended
+	}
+	return c, nil
 }
 
 // ClipStored notes that a file of the clip is complete and durable.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,18 +20,18 @@ import (
 // contract is what every ledger fulfils. open gives an empty, running one; reopen ends it and opens it again.
 func contract(t *testing.T, open func(t *testing.T) (l Ledger, reopen func() Ledger)) {
 	for name, f := range map[string]func(t *testing.T, b *bench){
-		"an event is there once whatever the box repeats":      testOnce,
-		"another event under a taken seq changes nothing":      testConflict,
-		"watermarks are per lane and survive":                  testWatermarks,
-		"an amendment folds, before or after its target":       testAmend,
-		"clip facts and bytes in any order":                    testClipOrders,
-		"a clip of another site cannot be touched":             testForeignClip,
-		"clips that no event asks for are bounded":             testUnasked,
-		"a broken chain is marked and kept":                    testChain,
-		"gaps are named, told ones and holes":                  testGaps,
-		"queries select and page":                              testQueries,
-		"commands keep their first outcome and expire":         testCommands,
-		"storm: batches of many sites at once are all counted": testStorm,
+		"an event is there once whatever the box repeats":                        testOnce,
+		"another event under a taken seq does not change the first and is shown": testConflict,
+		"watermarks are per lane and survive":                                    testWatermarks,
+		"an amendment folds, before or after its target":                         testAmend,
+		"clip facts and bytes in any order":                                      testClipOrders,
+		"a clip of another site cannot be touched":                               testForeignClip,
+		"clips that no event asks for are bounded":                               testUnasked,
+		"a broken chain is marked and kept":                                      testChain,
+		"gaps are named, told ones and holes":                                    testGaps,
+		"queries select and page":                                                testQueries,
+		"commands keep their first outcome and expire":                           testCommands,
+		"storm: batches of many sites at once are all counted":                   testStorm,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, reopen := open(t)
@@ -153,11 +154,18 @@ func testConflict(t *testing.T, b *bench) {
 	other := one
 	other.Body = bytes.Replace(one.Body, []byte("fire"), []byte("test"), 1)
 	other.Event.Kind = "test"
-	if out := b.send("1", other); out.New != 0 || len(out.Conflicts) != 1 || out.Conflicts[0] != 1 {
-		t.Errorf("got %+v, want one conflict", out)
+	if out := b.send("1", other); out.New != 1 || len(out.Conflicts) != 1 || out.Conflicts[0] != 1 {
+		t.Errorf("got %+v, want one conflict, which is shown", out)
 	}
-	if evs := b.events(Query{}); len(evs) != 1 || evs[0].Event.Kind != edge.KindFire {
-		t.Errorf("the first event did not stay: %+v", evs)
+	if out := b.send("1", other); out.New != 0 || len(out.Conflicts) != 1 {
+		t.Errorf("got %+v, want a conflict that is shown already", out)
+	}
+	evs := b.events(Query{})
+	if len(evs) != 2 || evs[0].Event.Kind != edge.KindFire {
+		t.Fatalf("the first event did not stay: %+v", evs)
+	}
+	if e := evs[1].Event; e.Kind != "test" || e.Journal != JournalSOC || e.Seq != 1 || !strings.Contains(e.Why, "a second time") {
+		t.Errorf("the other event is shown as %+v", e)
 	}
 }
 

@@ -15,7 +15,8 @@ func (a *appender) fold(ctx context.Context, e *Entry) error {
 	if e.Event.Kind == edge.KindAmended && e.Event.Amends > 0 {
 		return a.amend(ctx, e.Event.Amends, &e.Event)
 	}
-	rows, err := a.tx.QueryContext(ctx, `SELECT body FROM events WHERE site = ? AND journal = ? AND amends = ? AND kind = ? ORDER BY seq`,
+	// Left to itself SQLite walks the whole journal to save sorting: 2 ms per event at 10,000 events.
+	rows, err := a.tx.QueryContext(ctx, `SELECT body FROM events INDEXED BY events_amends WHERE site = ? AND journal = ? AND amends = ? AND amends > 0 AND kind = ? ORDER BY seq`,
 		a.batch.Site, a.batch.Journal, e.Seq, edge.KindAmended)
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func (l *SQLite) Hello(ctx context.Context, h Hello) (Watermarks, error) {
 			Scan(&m.Urgent, &m.Routine)
 	}})
 	if err != nil {
-		return m, fmt.Errorf("hello of site %s: %w", h.Site, err)
+		return Watermarks{}, fmt.Errorf("hello of site %s: %w", h.Site, err)
 	}
 	return m, nil
 }

@@ -62,7 +62,7 @@ CREATE TABLE events (
 CREATE UNIQUE INDEX events_change ON events (change);
 CREATE INDEX events_site ON events (site, idx);
 CREATE INDEX events_kind ON events (kind, idx);
-CREATE INDEX events_amends ON events (site, journal, amends) WHERE amends > 0;
+CREATE INDEX events_amends ON events (site, journal, amends, seq) WHERE amends > 0;
 
 CREATE TABLE conflicts (                   -- a second, different body under a seq that is taken; the first stays
     site     TEXT NOT NULL,

@@ -1,0 +1,62 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sitewatch/edge"
+)
+
+// pathClient is a client of which only runPath runs. Its reports fail while full is true.
+func pathClient(t *testing.T, lost bool) (c *Client, said *[]edge.Kind, full *bool) {
+	said, full = new([]edge.Kind), new(bool)
+	c = New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), SOC: "soc:7443", PathLost: lost,
+		Report: func(_ context.Context, e edge.Event) error {
+			if *full {
+				return errors.New("no room")
+			}
+			*said = append(*said, e.Kind)
+			return nil
+		}})
+	go c.runPath(t.Context()) // ends with the test's bubble
+	return c, said, full
+}
+
+func TestPathIsReportedAsSoonAsItCanBeJournalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, said, full := pathClient(t, false)
+		*full = true
+		time.Sleep(31 * time.Second) // the path is lost, and the disk is full
+		synctest.Wait()
+		*full = false
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		*full = true
+		c.signalPath(true)
+		time.Sleep(5 * time.Second)
+		*full = false
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if want := []edge.Kind{"path-lost", "path-lost-restored"}; !slices.Equal(*said, want) {
+			t.Errorf("reported %v, want %v", *said, want)
+		}
+	})
+}
+
+func TestPathLostBeforeARestartIsNotLostTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, said, _ := pathClient(t, true)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		c.signalPath(true)
+		synctest.Wait()
+		if want := []edge.Kind{"path-lost-restored"}; !slices.Equal(*said, want) {
+			t.Errorf("reported %v, want %v", *said, want)
+		}
+	})
+}
