@@ -1,7 +1,6 @@
 package clip
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -178,15 +177,6 @@ func TestAfterAKill(t *testing.T) {
 			t.Errorf("got a still of %d bytes, want the one on disk", fact.StillBytes)
 		}
 	})
-	t.Run("leftovers that nobody wants", func(t *testing.T) {
-		dir := t.TempDir()
-		stray := filepath.Join(dir, edge.NewID()+".tmp")
-		os.WriteFile(stray, whole, 0o600)
-		cutOne(t, dir, newRing(), 30*time.Second, job, nil)
-		if _, err := os.Stat(stray); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("got %v, want it removed", err)
-		}
-	})
 }
 
 func TestManyAtOnceAllEnd(t *testing.T) {
@@ -207,28 +197,6 @@ func TestManyAtOnceAllEnd(t *testing.T) {
 	}
 	stop()
 }
-
-func TestJournalThatFailsEndsRun(t *testing.T) {
-	r := newRing()
-	scripted(t, r, 0, 300)
-	j, dir := newJournal(), t.TempDir()
-	job := alarm(15*time.Second, 5*time.Second, 5*time.Second)
-	j.jobs[job.ID] = job
-	c := New(Options{Dir: dir, Jobs: failing{j}, Clock: clock{30 * time.Second}, Log: quiet, Cameras: map[edge.CameraID]Camera{"stockroom": {Ring: r}}})
-	if err := c.Run(t.Context()); !errors.Is(err, errJournal) {
-		t.Fatalf("got %v, want the journal's error", err)
-	}
-	// The next Run adopts the file that was renamed.
-	if fact, _, lost := cutOne(t, dir, newRing(), 30*time.Second, job, nil); lost != "" || fact.SizeBytes == 0 {
-		t.Errorf("lost %q, want it adopted", lost)
-	}
-}
-
-var errJournal = errors.New("disk full")
-
-type failing struct{ *journal }
-
-func (failing) ClipReady(context.Context, edge.ClipFact, edge.ClipFile) error { return errJournal }
 
 func TestStoppedInTheMiddle(t *testing.T) {
 	r := newRing()

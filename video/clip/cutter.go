@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"sitewatch/edge"
 )
@@ -18,7 +19,8 @@ type Cutter struct {
 	opt Options
 
 	mu     sync.Mutex
-	active map[edge.ClipID]bool
+	active map[edge.ClipID]bool // begun; those in ended still among them
+	ended  []edge.ClipID        // since the list was last asked for
 }
 
 // New returns a Cutter that has started nothing.
@@ -39,36 +41,46 @@ func New(opt Options) *Cutter {
 func (c *Cutter) Active() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.active)
+	return len(c.active) - len(c.ended)
 }
 
-// Run cuts until ctx ends or the journal fails. A clip that is being cut when Run ends stays wanted, and the next Run takes it up.
+// listRetry is the pause when the list cannot be read while clips are being cut.
+const listRetry = time.Second
+
+// Run cuts until ctx ends. A clip that is being cut when Run ends stays wanted, and the next Run takes it up. So Run goes on
+// while any is being cut, whatever the journal says; when none is, a list that cannot be read ends it.
 func (c *Cutter) Run(ctx context.Context) error {
-	if err := c.sweep(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	defer c.reap() // for the next Run
 	defer wg.Wait()
-	defer cancel(nil)
+	defer cancel()
 	done := make(chan struct{}, 1) // one clip ended; several may share a token
+	swept := false
 	for {
 		edge.Beat(ctx)
 		changed := c.opt.Jobs.ClipsChanged()
+		active := c.reap()
 		jobs, err := c.opt.Jobs.WantedClips(ctx)
-		if err != nil {
-			return fmt.Errorf("wanted clips: %w", err)
+		var again <-chan time.Time
+		if err != nil && ctx.Err() == nil {
+			if active == 0 {
+				return fmt.Errorf("wanted clips: %w", err)
+			}
+			c.opt.Log.Warn("the wanted clips cannot be read", "err", err)
+			again = time.After(listRetry)
+		}
+		if err == nil && len(jobs) == 0 && active == 0 && !swept {
+			c.sweep()
+			swept = true
 		}
 		for _, job := range jobs {
 			if !c.begin(job.ID) {
 				continue
 			}
 			wg.Go(func() {
-				err := c.runJob(ctx, job)
+				c.runJob(ctx, job)
 				c.end(job.ID)
-				if err != nil && ctx.Err() == nil {
-					cancel(err)
-				}
 				select {
 				case done <- struct{}{}:
 				default:
@@ -78,10 +90,8 @@ func (c *Cutter) Run(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-done:
+		case <-again:
 		case <-ctx.Done():
-			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-				return err
-			}
 			return ctx.Err()
 		}
 	}
@@ -101,58 +111,67 @@ func (c *Cutter) begin(id edge.ClipID) bool {
 func (c *Cutter) end(id edge.ClipID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.active, id)
+	c.ended = append(c.ended, id)
+}
+
+// reap forgets the clips that have ended and returns how many are being cut. It is called before the list is asked for: the
+// list may still have a clip that ends while it is read, and that one is not to be begun a second time.
+func (c *Cutter) reap() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range c.ended {
+		delete(c.active, id)
+	}
+	c.ended = nil
+	return len(c.active)
 }
 
 var (
 	validID  = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	tempFile = regexp.MustCompile(`^([0-9a-f]{32})\.(tmp|jtmp)$`)
+	tempFile = regexp.MustCompile(`^[0-9a-f]{32}\.j?tmp$`)
 )
 
-// sweep removes temporary files that no wanted clip will take up.
-func (c *Cutter) sweep(ctx context.Context) error {
-	jobs, err := c.opt.Jobs.WantedClips(ctx)
-	if err != nil {
-		return fmt.Errorf("wanted clips: %w", err)
-	}
-	wanted := map[string]bool{}
-	for _, j := range jobs {
-		wanted[string(j.ID)] = true
-	}
+// sweep removes temporary files. It is called while no clip is wanted and none is being cut, so that none will take them up;
+// the list shows some of the wanted clips only, and which they are not cannot be learnt from it at another time.
+func (c *Cutter) sweep() {
 	entries, err := os.ReadDir(c.opt.Dir)
 	if err != nil {
-		return fmt.Errorf("clips: %w", err)
+		c.opt.Log.Warn("clip leftovers not found", "err", err)
 	}
 	for _, e := range entries {
-		if m := tempFile.FindStringSubmatch(e.Name()); m != nil && (!wanted[m[1]] || m[2] == "jtmp") {
+		if tempFile.MatchString(e.Name()) {
 			if err := os.Remove(filepath.Join(c.opt.Dir, e.Name())); err != nil {
 				c.opt.Log.Warn("clip leftover not removed", "err", err)
 			}
 		}
 	}
-	return nil
 }
 
-// runJob brings one clip to its end. An error is the journal's or ctx's: the clip stays wanted. Whatever else goes wrong
-// ends in a clip that is lost and says why, a panic included: a picture must not end the process.
-func (c *Cutter) runJob(ctx context.Context, job edge.ClipJob) (err error) {
+// runJob brings one clip to its end, or as far as it is when ctx ends: then it stays wanted. Whatever else goes wrong ends
+// in a clip that is lost and says why, a panic included: a picture must not end the process.
+func (c *Cutter) runJob(ctx context.Context, job edge.ClipJob) {
 	j := &cutting{Cutter: c, job: job, log: c.opt.Log.With("camera", job.Camera, "clip", job.ID)}
 	defer func() {
 		if r := recover(); r != nil {
 			j.log.Error("clip broke the cutter", "err", r, "stack", string(debug.Stack()))
-			err = c.opt.Jobs.ClipLost(ctx, job.ID, "pictures that could not be written")
+			j.lose(ctx, "pictures that could not be written")
 		}
 	}()
 	if !validID.MatchString(string(job.ID)) {
-		return c.opt.Jobs.ClipLost(ctx, job.ID, "its id cannot be the name of a file")
+		j.lose(ctx, "its id cannot be the name of a file")
+		return
 	}
 	var lost *lostError
-	if err = j.run(ctx); errors.As(err, &lost) {
+	if err := j.run(ctx); errors.As(err, &lost) {
 		j.log.Warn("clip lost", "err", lost)
 		os.Remove(j.temp()) // best effort: sweep finds it otherwise
-		return c.opt.Jobs.ClipLost(ctx, job.ID, lost.reason)
+		j.lose(ctx, lost.reason)
 	}
-	return err
+}
+
+// lose tells the journal that there will be no clip. When ctx ends before that, the next Run finds out again.
+func (j *cutting) lose(ctx context.Context, reason string) {
+	_ = j.tell(ctx, "clip lost", func(ctx context.Context) error { return j.opt.Jobs.ClipLost(ctx, j.job.ID, reason) })
 }
 
 // lostError ends a clip for good.

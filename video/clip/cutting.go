@@ -32,7 +32,7 @@ func (j *cutting) temp() string  { return filepath.Join(j.opt.Dir, string(j.job.
 func (j *cutting) final() string { return filepath.Join(j.opt.Dir, string(j.job.ID)+".mp4") }
 func (j *cutting) jpeg() string  { return filepath.Join(j.opt.Dir, string(j.job.ID)+".jpg") }
 
-// run takes the clip to ready, or returns a *lostError, or an error of the journal or of ctx.
+// run takes the clip to ready, or returns a *lostError or ctx's error.
 func (j *cutting) run(ctx context.Context) error {
 	camera, ok := j.opt.Cameras[j.job.Camera]
 	resumed, err := j.resume(ctx)
@@ -46,8 +46,8 @@ func (j *cutting) run(ctx context.Context) error {
 	if _, same := now.Since(j.job.At); !same { // what the ring has now is of another time, and only the wall clock could tell of which
 		return lostf("the box was started again before it was cut")
 	}
-	if err := j.opt.Jobs.ClipCutting(ctx, j.job.ID); err != nil {
-		return fmt.Errorf("clip cutting: %w", err)
+	if err := j.tell(ctx, "clip cutting", func(ctx context.Context) error { return j.opt.Jobs.ClipCutting(ctx, j.job.ID) }); err != nil {
+		return err
 	}
 	if j.opt.Cutting != nil {
 		j.opt.Cutting(j.job.ClipRef)
@@ -202,9 +202,9 @@ func (j *cutting) ready(ctx context.Context, fact edge.ClipFact) error {
 	if j.still.Path != "" {
 		fact.StillBytes, fact.StillSHA256 = j.still.SizeBytes, j.still.SHA256[:]
 	}
-	err = j.opt.Jobs.ClipReady(ctx, fact, j.file(edge.PartClip, j.final(), size, sum))
-	if err != nil {
-		return fmt.Errorf("clip ready: %w", err)
+	f := j.file(edge.PartClip, j.final(), size, sum)
+	if err := j.tell(ctx, "clip ready", func(ctx context.Context) error { return j.opt.Jobs.ClipReady(ctx, fact, f) }); err != nil {
+		return err
 	}
 	j.log.Info("clip ready", "bytes", size, "reason", fact.Reason)
 	return nil

@@ -2,7 +2,6 @@ package clip
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,8 +17,8 @@ const (
 )
 
 // runStill makes the still of the alarm moment as soon as there is a picture and an eye, and keeps trying until ctx ends.
-// An error is the journal's, which is told under a context of its own: the file is there even if the clip's time has
-// just run out.
+// The journal is told under a context of its own, whose error it returns: the file is there even if the clip's time has just
+// run out.
 func (j *cutting) runStill(ctx, journal context.Context, r *ring.Ring, s span) error {
 	if j.opt.Eye == nil || j.still.Path != "" {
 		return nil
@@ -92,8 +91,8 @@ func (j *cutting) adoptStill(ctx context.Context) error {
 	}
 	f := j.file(edge.PartStill, j.jpeg(), size, sum)
 	if !j.job.Still {
-		if err := j.opt.Jobs.StillReady(ctx, f); err != nil {
-			return fmt.Errorf("still ready: %w", err)
+		if err := j.tell(ctx, "still ready", func(ctx context.Context) error { return j.opt.Jobs.StillReady(ctx, f) }); err != nil {
+			return err
 		}
 	}
 	j.still = f
