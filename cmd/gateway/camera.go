@@ -112,9 +112,29 @@ func (c *camera) title() string {
 	return string(c.ID)
 }
 
+// reportRetry is the pause before the journal is told again.
+const reportRetry = time.Second
+
+// report journals the state of a camera, with the time at which it was so. The camera tells a change once only, so it is tried
+// again until the journal has it or ctx ends; a change back waits its turn, and both are journalled in order (P8). Pictures
+// come meanwhile: this is not their goroutine.
 func (c *camera) report(ctx context.Context, k edge.Kind, why string) {
-	if err := c.box.desk.Report(ctx, edge.Event{Kind: k, Cameras: []edge.CameraID{c.ID}, Why: why}); err != nil && ctx.Err() == nil {
-		c.box.log.Error("the state of a camera could not be journalled", "camera", c.ID, "err", err)
+	ev := edge.Event{Kind: k, Cameras: []edge.CameraID{c.ID}, Occurred: c.box.clock.Now().Wall, Why: why}
+	for said := false; ; said = true {
+		err := c.box.desk.Report(ctx, ev)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !said {
+			c.box.log.Error("the state of a camera could not be journalled, tried again", "camera", c.ID, "err", err)
+		}
+		t := time.NewTimer(reportRetry)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return
+		}
 	}
 }
 
