@@ -21,16 +21,16 @@ type motions struct {
 const motionWait = 10 * time.Second
 
 // Motion makes an interval known when it begins: waiting for its end would tell the SOC of a burglar when he has gone.
-func (m *motions) Motion(camera edge.CameraID, i motion.Interval) {
+func (m *motions) Motion(ctx context.Context, camera edge.CameraID, i motion.Interval) {
 	if !i.Open {
 		return
 	}
 	m.mu.Lock()
 	m.seen[camera]++
 	m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), motionWait)
+	wait, cancel := context.WithTimeout(ctx, motionWait)
 	defer cancel()
-	if err := m.box.desk.Motion(ctx, camera, i.From, i.To, i.Why); err != nil {
+	if err := m.box.desk.Motion(wait, camera, i.From, i.To, i.Why); err != nil && ctx.Err() == nil {
 		m.box.log.Error("movement could not be journalled", "camera", camera, "err", err)
 	}
 }

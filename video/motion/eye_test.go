@@ -48,7 +48,7 @@ type reported struct {
 	is []Interval
 }
 
-func (r *reported) Motion(_ edge.CameraID, i Interval) {
+func (r *reported) Motion(_ context.Context, _ edge.CameraID, i Interval) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.is = append(r.is, i)
@@ -335,4 +335,35 @@ func BenchmarkModel(b *testing.B) {
 		g[n%len(g)]++
 		m.Step(video.Ticks90k(n)*video.Second, g)
 	}
+}
+
+// waiting is a Reporter whose disk does not answer.
+type waiting struct{ called, ended chan struct{} }
+
+func (w waiting) Motion(ctx context.Context, _ edge.CameraID, i Interval) {
+	if i.Open {
+		close(w.called)
+		<-ctx.Done()
+		close(w.ended)
+	}
+}
+
+func TestReporterThatWaitsForADiskEndsWithRun(t *testing.T) {
+	w := waiting{make(chan struct{}), make(chan struct{})}
+	e, stop := startEye(t, Options{Reporter: w})
+	units, p := film(t)
+	for _, u := range units[:12] {
+		e.Push("door", u, p)
+	}
+	select {
+	case <-w.called:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing was reported")
+	}
+	stopped := time.Now()
+	stop()
+	if d := time.Since(stopped); d > 5*time.Second {
+		t.Errorf("Run took %v to end, want it not to wait for the disk", d)
+	}
+	<-w.ended
 }

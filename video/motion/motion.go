@@ -7,6 +7,8 @@
 package motion
 
 import (
+	"context"
+
 	"sitewatch/edge"
 	"sitewatch/video"
 )
@@ -19,9 +21,9 @@ type Interval struct {
 }
 
 // Reporter takes intervals: once with Open when one begins and once without when it ends. It is called from one goroutine
-// and may wait for a disk.
+// and may wait for a disk, as long as ctx goes on: that is the one of Eye.Run, which waits for the Reporter in turn.
 type Reporter interface {
-	Motion(camera edge.CameraID, i Interval)
+	Motion(ctx context.Context, camera edge.CameraID, i Interval)
 }
 
 // State is what a Motion message says of an interval.

@@ -25,7 +25,7 @@ func (e *Eye) Run(ctx context.Context) error {
 	wg.Go(func() {
 		for r := range reports {
 			if e.opt.Reporter != nil {
-				e.opt.Reporter.Motion(r.camera, r.interval)
+				e.opt.Reporter.Motion(ctx, r.camera, r.interval)
 			}
 		}
 	})
