@@ -36,12 +36,15 @@ type EnrolOptions struct {
 // enrolTimeout is for the whole of an enrolment; somebody stands beside the box.
 const enrolTimeout = 20 * time.Second
 
+// ErrToken means that the token is none: no SOC has printed it like this.
+var ErrToken = errors.New("this is no token")
+
 // Enrol makes the box's key where there is none, and trades the token for a certificate. On nil the identity is durable
 // in Dir. An enrolment that failed on the way may be repeated with the same token.
 func Enrol(ctx context.Context, o EnrolOptions) (*Identity, error) {
 	t, err := wire.ParseToken(o.Token)
 	if err != nil {
-		return nil, edge.WithHint(err, "copy the whole token that `soc claim` printed")
+		return nil, edge.WithHint(fmt.Errorf("%w: %w", ErrToken, err), "copy the whole token that `soc claim` printed")
 	}
 	if t.Site != o.Site {
 		return nil, edge.WithHint(fmt.Errorf("the token is for site %s, the configuration says site %s", t.Site, o.Site),

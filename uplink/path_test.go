@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,11 +14,11 @@ import (
 )
 
 // pathClient is a client of which only runPath runs. Its reports fail while full is true.
-func pathClient(t *testing.T, lost bool) (c *Client, said *[]edge.Kind, full *bool) {
-	said, full = new([]edge.Kind), new(bool)
+func pathClient(t *testing.T, lost bool) (c *Client, said *[]edge.Kind, full *atomic.Bool) {
+	said, full = new([]edge.Kind), new(atomic.Bool)
 	c = New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), SOC: "soc:7443", PathLost: lost,
 		Report: func(_ context.Context, e edge.Event) error {
-			if *full {
+			if full.Load() {
 				return errors.New("no room")
 			}
 			*said = append(*said, e.Kind)
@@ -30,16 +31,16 @@ func pathClient(t *testing.T, lost bool) (c *Client, said *[]edge.Kind, full *bo
 func TestPathIsReportedAsSoonAsItCanBeJournalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, said, full := pathClient(t, false)
-		*full = true
+		full.Store(true)
 		time.Sleep(31 * time.Second) // the path is lost, and the disk is full
 		synctest.Wait()
-		*full = false
+		full.Store(false)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		*full = true
+		full.Store(true)
 		c.signalPath(true)
 		time.Sleep(5 * time.Second)
-		*full = false
+		full.Store(false)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if want := []edge.Kind{"path-lost", "path-lost-restored"}; !slices.Equal(*said, want) {

@@ -67,6 +67,9 @@ func Run(ctx context.Context, name, description string, commands any, args []str
 			return ExitConfig
 		}
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		if errors.As(err, new(ArgumentError)) {
+			return ExitConfig
+		}
 		return ExitFailed
 	}
 	return 0
@@ -83,6 +86,12 @@ func (e ConfigError) Error() string {
 	}
 	return b.String()
 }
+
+// ArgumentError is an argument that can never be right; the exit status is ExitConfig.
+type ArgumentError struct{ Err error }
+
+func (e ArgumentError) Error() string { return e.Err.Error() }
+func (e ArgumentError) Unwrap() error { return e.Err }
 
 // VersionCmd prints the program's name and version.
 type VersionCmd struct{}

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"sitewatch/cmd/cli"
 	"sitewatch/drivers"
 	"sitewatch/drivers/panel"
 	"sitewatch/edge/config"
+	"sitewatch/uplink"
 )
 
 type checkCmd struct {
@@ -24,6 +29,9 @@ func (c *checkCmd) Run(o cli.Out) error {
 	}
 	if c.Print {
 		return g.Print(o)
+	}
+	if c := crowded(g); c != "" {
+		fmt.Fprintln(o, "advice:", c)
 	}
 	_, err = fmt.Fprintf(o, "%s: no problems: site %s, %d panels, %d cameras\n", c.Config, g.Site.ID, len(g.Panels), len(g.Cameras))
 	return err
@@ -55,13 +63,15 @@ func (c configFlag) load() (*config.Gateway, error) {
 
 // checkBox says what is wrong with the machine for this configuration.
 func checkBox(g *config.Gateway) (ps []config.Problem) {
-	if err := os.MkdirAll(g.Data, 0o750); err != nil {
+	if dir, err := existing(g.Data); err != nil {
 		ps = append(ps, g.Problem("data", err.Error(), "name a directory that the gateway may make and write to"))
-	} else if f, err := os.CreateTemp(g.Data, ".check-"); err != nil {
-		ps = append(ps, g.Problem("data", err.Error(), "make the directory writable for the gateway's user"))
-	} else {
-		f.Close()
-		os.Remove(f.Name())
+	} else if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		ps = append(ps, g.Problem("data", fmt.Sprintf("%s: %v", dir, err), "make the directory writable for the gateway's user"))
+	}
+	// An identity that cannot be read is no reason to keep no journal; one of another site is an installer's mistake.
+	if id, err := uplink.LoadIdentity(identityDir(g)); err == nil && id.Site != g.Site.ID {
+		ps = append(ps, g.Problem("site.id", fmt.Sprintf("the box is enrolled as site %s", id.Site),
+			"correct the id, or enrol this box for its own site: 'gateway enrol' after moving "+identityDir(g)+" away"))
 	}
 	if len(g.Cameras) > 0 {
 		if eye, err := eyePath(); err != nil {
@@ -69,6 +79,43 @@ func checkBox(g *config.Gateway) (ps []config.Problem) {
 		}
 	}
 	return ps
+}
+
+// existing returns dir, or the nearest directory above it that is there: a check makes nothing.
+func existing(dir string) (string, error) {
+	for {
+		fi, err := os.Stat(dir)
+		switch {
+		case err == nil && fi.IsDir():
+			return dir, nil
+		case err == nil:
+			return "", fmt.Errorf("%s is no directory", dir)
+		case !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir):
+			return "", err
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// room is what the limits must leave on the disk: the journal's write-ahead log, its reserve, logs of the system.
+const room = 256 << 20
+
+// crowded says that the limits do not fit the disk, "" when they do. It is advice and no problem: a full disk costs clips and
+// never an alarm, and a gateway that does not start costs both.
+func crowded(g *config.Gateway) string {
+	dir, err := existing(g.Data)
+	if err != nil {
+		return ""
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return ""
+	}
+	size, asked := st.Blocks*uint64(st.Bsize), uint64(g.Limits.Journal)+uint64(g.Limits.Clips)+uint64(g.Limits.Segments)
+	if asked+room <= size {
+		return ""
+	}
+	return fmt.Sprintf("the limits add up to %d MiB and the disk of %s has %d MiB: lower limits.clips, so that %d MiB remain", asked>>20, g.Data, size>>20, room>>20)
 }
 
 // eyePath returns the program that decodes pictures; it lies beside this one.

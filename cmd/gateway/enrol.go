@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 
 	"sitewatch/cmd/cli"
 	"sitewatch/uplink"
@@ -27,7 +29,13 @@ func (c *enrolCmd) Run(ctx context.Context, o cli.Out) error {
 	if soc == "" {
 		return fmt.Errorf("no SOC is configured: give --soc HOST:PORT, or set uplink.soc in %s", c.Config)
 	}
+	if _, _, err := net.SplitHostPort(soc); err != nil {
+		return cli.ArgumentError{Err: fmt.Errorf("%q is no address of a SOC, such as soc.example:7443: %w", soc, err)}
+	}
 	id, err := uplink.Enrol(ctx, uplink.EnrolOptions{Dir: identityDir(g), SOC: soc, Token: c.Token, Site: g.Site.ID, Clock: systemClock()})
+	if errors.Is(err, uplink.ErrToken) {
+		return cli.ArgumentError{Err: err}
+	}
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 		runtime.GOMAXPROCS(1)
 	}
 	log := c.Logger(e).With("site", string(g.Site.ID))
+	if c := crowded(g); c != "" {
+		log.Warn(c)
+	}
 	b, err := newBox(ctx, g, systemClock(), log)
 	if err != nil {
 		return err

@@ -27,11 +27,10 @@ import (
 
 // box is the gateway's parts, wired. Nothing of it runs before run.
 type box struct {
-	cfg      *config.Gateway
-	clock    edge.Clock
-	log      *slog.Logger
-	started  time.Time
-	identity *uplink.Identity // nil: not enrolled yet
+	cfg     *config.Gateway
+	clock   edge.Clock
+	log     *slog.Logger
+	started time.Time
 
 	journal *journal.Journal
 	losses  map[journal.Loss]bool // as the last run left them
@@ -49,17 +48,8 @@ type box struct {
 // newBox opens the journal and makes everything else.
 func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.Logger) (*box, error) {
 	b := &box{cfg: g, clock: clock, log: log, started: clock.Now().Wall}
-	id, err := uplink.LoadIdentity(b.identityDir())
-	switch {
-	case err == nil:
-		b.identity = id
-	case !errors.Is(err, uplink.ErrNotEnrolled):
-		log.Error("the identity cannot be read; events wait on the box", "err", err)
-	}
-	opt := journal.Options{Dir: g.Data, Site: g.Site.ID, Clock: clock, Log: log, LimitBytes: int64(g.Limits.Journal), ClipLimitBytes: int64(g.Limits.Clips)}
-	if b.identity != nil {
-		opt.Sign = b.identity.Sign
-	}
+	opt := journal.Options{Dir: g.Data, Site: g.Site.ID, Clock: clock, Log: log, LimitBytes: int64(g.Limits.Journal), ClipLimitBytes: int64(g.Limits.Clips), Sign: b.sign}
+	var err error
 	if b.journal, err = journal.Open(ctx, opt); err != nil {
 		return nil, err
 	}
@@ -114,6 +104,19 @@ func deskPanels(g *config.Gateway) map[edge.PanelID]alarm.Panel {
 		panels[p.ID] = alarm.Panel{Cameras: p.Cameras, Zones: zones}
 	}
 	return panels
+}
+
+// sign signs with the box's key. The identity is read each time, which is seldom: a box may be enrolled while it runs. Without
+// one there is no signature.
+func (b *box) sign(message []byte) ([]byte, error) {
+	id, err := uplink.LoadIdentity(b.identityDir())
+	if errors.Is(err, uplink.ErrNotEnrolled) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return id.Sign(message)
 }
 
 // identityDir is where the box's key and certificate are.
