@@ -96,9 +96,6 @@ func parseGateway(file string, b []byte, drivers []string) (*Gateway, []Problem)
 	o.clips(&g.Clips)
 	o.limits(g)
 	o.uplink(&g.Uplink)
-	if o.empty("panels") && o.empty("cameras") {
-		r.bad("panels", "there is neither a panel nor a camera", "add what this box shall watch")
-	}
 	g.source = r.source
 	SortProblems(r.problems)
 	return g, r.problems

@@ -73,6 +73,9 @@ gateway.yaml:2: cameras[0].main: is missing: give the camera's address like rtsp
       "1012": {}
       "a b": {colour: x}
       "1013": Stock room
+      1014: {kind: intrudr, colour: x, cameras: [till]}
+      1.5: {route: roof}
+      "1014": {}
 `, `
 gateway.yaml:9: panels[0].zones.1011: 1011 without quotes is no string for YAML: put it in quotes: "1011":
 gateway.yaml:10: panels[0].zones.1012.cameras: there is no camera "till": add it to cameras
@@ -85,6 +88,21 @@ gateway.yaml:11: panels[0].zones.1012: is given twice, first in line 10: keep on
 gateway.yaml:12: panels[0].zones.a b: "a b" is no zone id: use 1 to 32 letters, digits and hyphens, not starting with a hyphen
 gateway.yaml:12: panels[0].zones.a b.colour: unknown key: keys here are name, kind, partition, route, cameras
 gateway.yaml:13: panels[0].zones.1013: is a string, want a mapping: write keys with values, as in the example in README.md
+gateway.yaml:14: panels[0].zones.1014: 1014 without quotes is no string for YAML: put it in quotes: "1014":
+gateway.yaml:14: panels[0].zones.1014.cameras: there is no camera "till": add it to cameras
+gateway.yaml:14: panels[0].zones.1014.colour: unknown key: keys here are name, kind, partition, route, cameras
+gateway.yaml:14: panels[0].zones.1014.kind: "intrudr" is no kind of zone: did you mean intruder?
+gateway.yaml:15: panels[0].zones.1.5: 1.5 without quotes is no string for YAML: put it in quotes: "1.5":
+gateway.yaml:15: panels[0].zones.1.5: "1.5" is no zone id: use 1 to 32 letters, digits and hyphens, not starting with a hyphen
+gateway.yaml:15: panels[0].zones.1.5.route: "roof" is unknown: use interior, perimeter, entry or external
+gateway.yaml:16: panels[0].zones.1014: is given twice, first in line 14: keep one of them
+`},
+		{"keys that are no strings", least + "1: x\npanels: [{id: a, driver: modbus, port: /dev/x, settings: {slaves: [{points: {1: \"201\", 2: 0417}}]}}]\n", `
+gateway.yaml:4: 1: 1 without quotes is no string for YAML: put it in quotes: "1":
+gateway.yaml:4: 1: unknown key: keys here are site, data, listen, panels, cameras, clips, limits, uplink
+gateway.yaml:5: panels[0].settings.slaves[0].points.1: 1 without quotes is no string for YAML: put it in quotes: "1":
+gateway.yaml:5: panels[0].settings.slaves[0].points.2: 2 without quotes is no string for YAML: put it in quotes: "2":
+gateway.yaml:5: panels[0].settings.slaves[0].points.2: 0417 is no plain number: write digits alone, or put it in quotes if it is text
 `},
 		{"two panels on one port", least + "panels: [{id: a, driver: d, port: /dev/x}, {id: b, driver: d, port: /dev/x}]\n",
 			"\ngateway.yaml:4: panels[1].port: \"/dev/x\" is used twice, first in line 4: give each panel its own port\n"},
@@ -103,7 +121,6 @@ gateway.yaml:3: cameras[0].password_file: is given without a user: add user: NAM
 gateway.yaml:5: uplink.paths: is not built yet: remove it and name one address in uplink.soc
 gateway.yaml:6: uplink.schedule: is not built yet: remove it and name one address in uplink.soc
 `},
-		{"nothing to watch", site + uplink, "\ngateway.yaml:1: panels: there is neither a panel nor a camera: add what this box shall watch\n"},
 		{"a clip of nothing", least + "clips: {before: 0s, after: 0s}\n", "\ngateway.yaml:4: clips: a clip would last less than a second: give before and after, such as 10s and 20s\n"},
 		{"less than nothing", least + "clips: {before: -5s}\n", "\ngateway.yaml:4: clips.before: \"-5s\" is less than nothing: write it like 10s or 2m\n"},
 		{"ids that are no strings", strings.Replace(least, `"0417"`, "true", 1), "\ngateway.yaml:1: site.id: true without quotes is true or false for YAML: put it in quotes: \"true\"\n"},

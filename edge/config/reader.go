@@ -43,7 +43,8 @@ func join(path, key string) string {
 
 func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
-// fields reads any mapping: keys must be strings and occur once. What is not a mapping gives nothing.
+// fields reads any mapping: keys must be strings and occur once. What is not a mapping gives nothing. A key that only
+// lacks its quotes is reported and read as if it had them, so that the problems of its value are found too.
 func (r *reader) fields(n *node, path string) (keys []string, vals map[string]*node) {
 	vals = map[string]*node{}
 	if n == nil || n.form == formNull {
@@ -57,11 +58,13 @@ func (r *reader) fields(n *node, path string) (keys []string, vals map[string]*n
 		return nil, vals
 	}
 	for i, k := range n.keys {
-		if k.form != formString {
-			r.badAt(k.line, join(path, clean(k.text)), clean(k.text)+" without quotes is no string for YAML", "put it in quotes: "+quote(k.text)+":")
-			continue
-		}
 		at := join(path, clean(k.text))
+		if k.form != formString {
+			r.badAt(k.line, at, clean(k.text)+" without quotes is no string for YAML", "put it in quotes: "+quote(k.text)+":")
+			if k.form == formMap || k.form == formList {
+				continue // its text is a bracket
+			}
+		}
 		if first, ok := vals[k.text]; ok {
 			r.badAt(k.line, at, fmt.Sprintf("is given twice, first in line %d", first.line), "keep one of them")
 			continue
