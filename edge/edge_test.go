@@ -56,6 +56,57 @@ func TestTableIsTheSharedOne(t *testing.T) {
 	}
 }
 
+func TestKnownKinds(t *testing.T) {
+	for k, want := range map[Kind]bool{
+		"fire": true, "fire-restored": true, "hold-up-confirmed": true, "site-lost": true, "site-lost-restored": true, "outage": true,
+		"journal-replaced": true, "clip-ready": true, "camera-defocused-restored": true, "unknown": true, KindAmended: true,
+		"": false, "Fire": false, "fire ": false, "nope": false, "-restored": false, "restored": false, "fire-restored-restored": false,
+		"fire,gas": false, "hold": false, "fire hold-up": false,
+	} {
+		if got := KnownKind(k); got != want {
+			t.Errorf("KnownKind(%q) = %v, want %v", k, got, want)
+		}
+	}
+	for _, row := range strings.Split(strings.TrimSpace(kindsCSV), "\n")[1:] {
+		if k := Kind(strings.Split(row, ",")[2]); !KnownKind(k) {
+			t.Errorf("%s of kinds.csv is not known", k)
+		}
+	}
+	for k := range urgentKinds {
+		if !KnownKind(k) || !KnownKind(k.Restored()) {
+			t.Errorf("%s or its restore is not known", k)
+		}
+	}
+}
+
+// TestKnownKindsAreTheSharedOnes holds the list of kinds against the one that the receivers of events are written to.
+func TestKnownKindsAreTheSharedOnes(t *testing.T) {
+	design, err := os.ReadFile(filepath.Join("..", "..", "shared", "design.md"))
+	if err != nil {
+		t.Skip("the shared list is not here: ", err)
+	}
+	_, list, _ := strings.Cut(string(design), "\n- urgent, and their restores: ")
+	list, _, ok := strings.Cut(list, "\n\n")
+	if !ok {
+		t.Fatal("the shared list is not where it was")
+	}
+	shared := map[Kind]bool{}
+	for i, words := range strings.Split(list, "`") {
+		if i%2 == 0 {
+			continue // between two lists
+		}
+		for _, w := range strings.Fields(words) {
+			shared[Kind(w)] = true
+			if !KnownKind(Kind(w)) {
+				t.Errorf("%s is not known", w)
+			}
+		}
+	}
+	if got := len(knownKinds()); got != len(shared) || got < 60 {
+		t.Errorf("%d kinds are known, the shared list has %d", got, len(shared))
+	}
+}
+
 func TestEventSurvivesItsStoredForm(t *testing.T) {
 	e := Event{V: 1, Site: "0417", Journal: "j", Seq: 7, Lane: Urgent, Kind: KindFire, Zone: "1031", Raw: HexBytes{0x4E, 0xFF},
 		Occurred: time.Date(2026, 11, 23, 11, 46, 0, 0, time.UTC), Clock: ClockSynced,

@@ -51,6 +51,29 @@ var urgentKinds = map[Kind]bool{
 	KindGas: true, KindIntruder: true, KindIntruderConfirmed: true, KindTamper: true, KindSiteLost: true,
 }
 
+// knownKinds are all kinds that this version knows, without restores.
+var knownKinds = sync.OnceValue(func() map[Kind]bool {
+	m := map[Kind]bool{}
+	for _, k := range strings.Fields(`
+		fire hold-up hold-up-confirmed duress panic lone-worker gas intruder intruder-confirmed tamper site-lost
+
+		fire-prealarm fire-fault zone-fault zone-masked mains-lost battery-low psu-fault device-lost panel-lost omit set part-set unset
+		set-failed set-late unset-late alarm-after-set cancel reset engineer walk-test wrong-code test clock-changed log-overflow power-up
+		line-fault unconfirmed unknown
+
+		path-lost camera-lost camera-frozen camera-covered camera-moved motion clip-ready clip-lost disk-full disk-failing
+		camera-defocused clock-bad task-failed command-done amended events-lost started stopped updated
+
+		outage journal-replaced`) {
+		m[Kind(k)] = true
+	}
+	return m
+})
+
+// KnownKind says whether k is one of the kinds of this version, or the restore of one. It is for what people ask for: a
+// newer box may send others, and these are kept like any event.
+func KnownKind(k Kind) bool { return knownKinds()[k.Base()] }
+
 // Lane returns Urgent for the alarm kinds and their restores, Routine for everything else, unknown kinds included.
 func (k Kind) Lane() Lane {
 	if urgentKinds[k.Base()] {
