@@ -6,11 +6,12 @@ export CGO_CFLAGS := -O2 -g -DHAVE_FDATASYNC
 GO ?= go
 BIN := bin
 DEMO ?= $(CURDIR)/demo
+HTTP ?= 127.0.0.1:8080
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
 LDFLAGS := -X sitewatch/cmd/cli.Version=$(VERSION)
 
 # Debian packages: to build, to run the demo, and to test.
-PKGS_BUILD := gcc pkg-config libavcodec-dev libavutil-dev
+PKGS_BUILD := gcc libc6-dev pkg-config libavcodec-dev libavutil-dev
 PKGS_DEMO := $(PKGS_BUILD) ffmpeg
 PKGS_TEST := $(PKGS_DEMO) chromium git python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
 PKGS_PROTO := protobuf-compiler
@@ -26,9 +27,9 @@ define need
 	@missing=; for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo=sudo; else echo "install first: apt-get install$$missing"; exit 1; fi; \
-	  echo "installing$$missing"; \
-	  { $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; } >/tmp/sitewatch-apt.log 2>&1 \
-	    || { tail -n 5 /tmp/sitewatch-apt.log; echo "could not install: apt-get install$$missing"; exit 1; }; \
+	  echo "installing$$missing"; log=$$(mktemp); \
+	  { $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; } >$$log 2>&1 \
+	    || { tail -n 5 $$log; echo "could not install: apt-get install$$missing"; exit 1; }; \
 	fi
 endef
 
@@ -45,8 +46,8 @@ build: deps-build ## the four programs, in bin/
 	@mkdir -p $(BIN)
 	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 
-demo: deps-demo build ## a whole site on a desk: panel, cameras, gateway, SOC, console (CAMERA=file.mp4 shows your video)
-	@exec $(BIN)/sitesim demo --dir '$(DEMO)' --bin $(BIN) $(if $(CAMERA),--camera '$(CAMERA)')
+demo: deps-demo build ## a whole site on a desk: panel, cameras, gateway, SOC, console (CAMERA=file.mp4 your video, HTTP=127.0.0.1:8081 another console address)
+	@exec $(BIN)/sitesim demo --dir '$(DEMO)' --bin $(BIN) --http $(HTTP) $(if $(CAMERA),--camera '$(CAMERA)')
 
 smoke: deps-demo build ## the demo without a person: waits for alarms and clips at the SOC, checks them, exits
 	@exec $(BIN)/sitesim demo --smoke --bin $(BIN) $(if $(CAMERA),--camera '$(CAMERA)')

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,7 +23,8 @@ import (
 type demoCmd struct {
 	Dir    string `help:"Folder for the demo's files; made if missing." default:"demo" type:"path"`
 	Bin    string `help:"Folder with the programs." default:"bin" type:"path"`
-	Camera string `help:"MP4 file (H.264) that the cameras show instead of a drawn scene." type:"path"`
+	HTTP   string `help:"Where the console is." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Camera string `help:"MP4 file (H.264) that the cameras show instead of a drawn scene." type:"existingfile"`
 	Smoke  bool   `help:"Without a person: wait for the alarms and their clips at the SOC, check them, print what was seen and exit."`
 }
 
@@ -38,7 +40,7 @@ func (c *demoCmd) Run(ctx context.Context) error {
 		defer os.RemoveAll(d)
 		dir = d
 	}
-	site := siteCmd{Dir: dir}
+	site := siteCmd{Dir: dir, SOCHTTP: c.HTTP}
 	if c.Smoke {
 		// Ports of its own and a short clip, so that it can run beside a demo and does not take a minute.
 		ports, err := freePorts(4)
@@ -64,10 +66,8 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if stop := p.stop(); err == nil {
 		err = stop
 	}
-	if err != nil {
-		for _, pr := range p.running {
-			fmt.Printf("---- the end of %s.log\n%s", pr.name, tail(filepath.Join(dir, pr.name+".log"), 15))
-		}
+	if err != nil && p.failed != "" {
+		fmt.Printf("---- the end of %s.log\n%s", p.failed, tail(filepath.Join(dir, p.failed+".log"), 15))
 	}
 	return err
 }
@@ -79,7 +79,8 @@ func (c *demoCmd) runAll(ctx context.Context, p *processes, site siteCmd) error 
 	}
 	console := "http://" + site.SOCHTTP
 	if err := waitHealthy(ctx, console+"/healthz"); err != nil {
-		return fmt.Errorf("the SOC did not come up (another demo on the same ports?): %w", err)
+		p.blame("soc")
+		return fmt.Errorf("the SOC did not come up: %w", err)
 	}
 	if _, err := os.Stat(filepath.Join(site.Dir, "gateway", "identity", "cert.pem")); err != nil {
 		token, err := p.output(ctx, "soc", "claim", "--config", soc, "--site", siteID)
@@ -90,6 +91,10 @@ func (c *demoCmd) runAll(ctx context.Context, p *processes, site siteCmd) error 
 			return err
 		}
 		fmt.Printf("enrolled site %s with a one-time token\n", siteID)
+	}
+	newest, err := newestIndex(ctx, console+"/api/v1")
+	if err != nil {
+		return err
 	}
 	sim := []string{"run", "--dir", site.Dir, "--rtsp", site.RTSP}
 	if c.Camera != "" {
@@ -108,10 +113,11 @@ func (c *demoCmd) runAll(ctx context.Context, p *processes, site siteCmd) error 
 		return err
 	}
 	if err := waitHealthy(ctx, "http://"+site.Listen+"/healthz"); err != nil {
+		p.blame("gateway")
 		return fmt.Errorf("the gateway did not come up: %w", err)
 	}
 	fmt.Printf("\n  console   %s/\n  gateway   http://%s/\n  logs      %s/*.log\n\n", console, site.Listen, site.Dir)
-	w := newWatcher(console+"/api/v1", site.Before, site.After)
+	w := newWatcher(console+"/api/v1", site.Before, site.After, newest)
 	if !c.Smoke {
 		fmt.Println("the first alarm with its clip is there within 45 s; Ctrl-C stops everything")
 		return w.runPrint(ctx)
@@ -125,6 +131,8 @@ type processes struct {
 	dir, bin string
 	fail     context.CancelCauseFunc // called when one ends that should not
 	running  []*process
+	mu       sync.Mutex
+	failed   string // the program to blame, "" none; read after stop
 	stopping atomic.Bool
 	waiters  errgroup.Group
 }
@@ -137,7 +145,7 @@ type process struct {
 }
 
 func (p *processes) start(name string, args ...string) error {
-	log, err := os.OpenFile(filepath.Join(p.dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	log, err := os.OpenFile(filepath.Join(p.dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
@@ -154,11 +162,21 @@ func (p *processes) start(name string, args ...string) error {
 		pr.err = cmd.Wait()
 		close(pr.done)
 		if !p.stopping.Load() && !(name == "sitesim" && pr.err == nil) { // a scenario may be played to its end
+			p.blame(name)
 			p.fail(fmt.Errorf("%s ended by itself: %v", name, pr.err))
 		}
 		return nil
 	})
 	return nil
+}
+
+// blame notes which program failed; the first one counts.
+func (p *processes) blame(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed == "" {
+		p.failed = name
+	}
 }
 
 // stopWithin is how long a program may take to end in good order.

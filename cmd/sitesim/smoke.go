@@ -27,11 +27,21 @@ type watcher struct {
 	before, after time.Duration
 	clock         edge.Clock
 	up            edge.Stamp // when the programs were up
+	newest        int64      // index of the newest event that was there before: what an earlier demo left is not shown again
 }
 
-func newWatcher(api string, before, after time.Duration) *watcher {
+func newWatcher(api string, before, after time.Duration, newest int64) *watcher {
 	clock := edge.NewSystemClock()
-	return &watcher{api: api, before: before, after: after, clock: clock, up: clock.Now()}
+	return &watcher{api: api, before: before, after: after, clock: clock, up: clock.Now(), newest: newest}
+}
+
+// newestIndex is the index of the newest event at the SOC, 0 for none.
+func newestIndex(ctx context.Context, api string) (int64, error) {
+	events, _, err := (&watcher{api: api}).state(ctx)
+	if err != nil || len(events) == 0 {
+		return 0, err
+	}
+	return events[len(events)-1].Index, nil
 }
 
 // seconds is how long the programs have been up.
@@ -112,7 +122,7 @@ func smokeComplete(events []seenEvent, clips []seenClip) bool {
 }
 
 func (w *watcher) state(ctx context.Context) (events []seenEvent, clips []seenClip, err error) {
-	for after := int64(0); ; {
+	for after := w.newest; ; {
 		var page struct {
 			Items []seenEvent `json:"items"`
 			Next  int64       `json:"next"`
@@ -248,8 +258,7 @@ func (w *watcher) checkClip(ctx context.Context, dir string, c seenClip) error {
 
 // runPrint prints alarms as they reach the SOC, and the first clip, until ctx ends.
 func (w *watcher) runPrint(ctx context.Context) error {
-	var last int64
-	first := false
+	last, first := w.newest, false
 	for {
 		var page struct{ Items []seenEvent }
 		if err := w.get(ctx, "/events?limit=1000&lane=urgent&after="+strconv.FormatInt(last, 10), &page); err != nil && ctx.Err() == nil {

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // It has clips cut too, and events acked, so that the kill falls into all kinds of transactions.
 func crashWriter(dir string) error {
 	j, err := Open(context.Background(), Options{Dir: dir, Site: "0417", Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler),
-		LimitBytes: 1 << 20, ClipLimitBytes: 4 << 10})
+		LimitBytes: 8 << 20, ClipLimitBytes: 4 << 10})
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func TestKilledWriterLosesNothingThatItPromised(t *testing.T) {
 func checkCrashed(t *testing.T, dir string, promised map[edge.Seq]string) {
 	t.Helper()
 	opt := testOptions(dir)
-	opt.LimitBytes, opt.ClipLimitBytes = 1<<20, 4<<10
+	opt.LimitBytes, opt.ClipLimitBytes = 8<<20, 4<<10
 	b := open(t, opt)
 	defer b.stop()
 	b.verify()

@@ -232,7 +232,9 @@ func TestVitalTaskThatFailsNowAndThenIsBorne(t *testing.T) {
 		s.run(t, Task{Name: "journal", Vital: true, Beat: 30 * time.Second, Run: func(ctx context.Context) error {
 			for range 20 {
 				edge.Beat(ctx)
-				time.Sleep(time.Second)
+				if !wait(ctx, time.Second) { // it may be told to stop while it works
+					return ctx.Err()
+				}
 			}
 			return errLine
 		}})

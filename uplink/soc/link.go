@@ -98,7 +98,7 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 	case <-silence.C:
 		return status.Error(codes.DeadlineExceeded, "no Hello")
 	case <-ctx.Done():
-		return ctx.Err()
+		return status.FromContextError(ctx.Err()).Err()
 	}
 	l := x.hub.join(x.site, x.o.Clock.Now().Wall)
 	x.metrics.links.Inc()
@@ -144,7 +144,7 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 		case <-silence.C:
 			return status.Error(codes.DeadlineExceeded, "the box has gone silent")
 		case <-ctx.Done():
-			return ctx.Err()
+			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (x *session) push(ctx context.Context, m *wire.SocMessage) error {
 	case <-t.C:
 		return status.Error(codes.DeadlineExceeded, "the box does not read")
 	case <-ctx.Done():
-		return ctx.Err()
+		return status.FromContextError(ctx.Err()).Err()
 	}
 }
 
@@ -213,7 +213,7 @@ func (x *session) hello(ctx context.Context, h *wire.Hello) error {
 // broke is for trouble of our own: the box hears that it may try again, the log hears what it was.
 func (x *session) broke(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return status.FromContextError(ctx.Err()).Err()
 	}
 	x.o.Log.Error("the ledger does not take what a box sends", "site", x.site, "err", err)
 	return status.Error(codes.Unavailable, "the SOC cannot store at the moment")

@@ -213,7 +213,7 @@ func (u *receiving) reply(m *wire.UploadReply) error { return u.stream.Send(m) }
 // broke is for trouble of our own: the box may try again, the log hears what it was.
 func (u *receiving) broke(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return status.FromContextError(ctx.Err()).Err()
 	}
 	u.o.Log.Error("a file cannot be stored", "site", u.site, "clip", u.id, "err", err)
 	return status.Error(codes.Unavailable, "the SOC cannot store at the moment")

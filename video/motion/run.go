@@ -41,7 +41,11 @@ func (e *Eye) Run(ctx context.Context) error {
 		}
 	}
 	defer func() { say(e.stale(e.opt.Clock.Now(), -1)) }()
-	return e.runProcess(ctx, say)
+	err := e.runProcess(ctx, say)
+	if ctx.Err() != nil {
+		return ctx.Err() // it was told to stop: how its process ended is no news
+	}
+	return err
 }
 
 func (e *Eye) runProcess(ctx context.Context, say func([]report)) error {
