@@ -89,7 +89,9 @@ func (f *front) event(e edge.Event) edge.Seq {
 
 func (f *front) do(method, path string, head map[string]string, body string) (int, http.Header, string) {
 	f.t.Helper()
-	r, err := http.NewRequestWithContext(f.t.Context(), method, f.srv.URL+path, strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second) // an event stream that should have been refused never ends
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, f.srv.URL+path, strings.NewReader(body))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -255,6 +257,60 @@ func TestErrors(t *testing.T) {
 	f.get("/metrics")
 	if len(f.nudged) != 0 {
 		t.Errorf("refused commands went on: %v", f.nudged)
+	}
+}
+
+// A parameter that is wrong must not select something else: each is refused with a sentence that says what is wrong.
+func TestBadParametersAreNamed(t *testing.T) {
+	f := newFront(t)
+	f.event(edge.Event{Kind: edge.KindFire})
+	f.event(edge.Event{Kind: "from-a-newer-box"})
+	clip := "/api/v1/clips/" + strings.Repeat("ef", 16)
+	head := map[string]string{"Content-Type": "application/json"}
+	for _, tt := range []struct{ method, path, says string }{
+		{"GET", "/api/v1/events?kind=", `kind \"\"`},
+		{"GET", "/api/v1/events?kind", `kind \"\"`},
+		{"GET", "/api/v1/events?kind=Fire", `kind \"Fire\"`},
+		{"GET", "/api/v1/events?kind=nope", `kind \"nope\"`},
+		{"GET", "/api/v1/events?kind=fire-restored-restored", "fire-restored-restored"},
+		{"GET", "/api/v1/events?kind=from-a-newer-box", "from-a-newer-box"},
+		{"GET", "/api/v1/events?kind=" + strings.Repeat("x", 5000), "xxx"},
+		{"GET", "/api/v1/events?site=%zz", `%zz`},
+		{"GET", "/api/v1/events?limit=1;after=1", "semicolon"},
+		{"GET", "/api/v1/events?;", "semicolon"},
+		{"GET", "/api/v1/events?after=%2B1", "after"},
+		{"GET", "/api/v1/events?after=-0", "after"},
+		{"GET", "/api/v1/events?after=0x1", "after"},
+		{"GET", "/api/v1/events?after=9223372036854775808", "after"},
+		{"GET", "/api/v1/events?limit=%2B1", "limit"},
+		{"GET", "/api/v1/events?limit=", "limit"},
+		{"GET", "/api/v1/events/stream?after=%2B1", "after"},
+		{"GET", "/api/v1/events/stream?after=", "after"},
+		{"GET", "/api/v1/events/stream?after=%zz", "%zz"},
+		{"GET", "/api/v1/events/stream?;", "semicolon"},
+		{"GET", "/api/v1/sites?%zz", "%zz"},
+		{"GET", "/api/v1/sites?x=1", `\"x\"`},
+		{"GET", clip + "?a=%zz", "%zz"},
+		{"GET", clip + ".mp4?;", "semicolon"},
+		{"GET", "/api/v1/commands/" + strings.Repeat("ef", 16) + "?;", "semicolon"},
+		{"POST", "/api/v1/sites/0417/commands?%zz", "%zz"},
+		{"POST", "/api/v1/sites/0417/commands?camera=door", `\"camera\"`},
+	} {
+		code, _, body := f.do(tt.method, tt.path, head, "{}")
+		if code != 400 || !strings.HasPrefix(body, `{"error":"`) || !strings.Contains(body, tt.says) || len(body) > 400 {
+			t.Errorf("%s %.80s: got %d %.500s, want 400 that says %s", tt.method, tt.path, code, body, tt.says)
+		}
+	}
+	for path, want := range map[string]int{"?kind=fire": 1, "?kind=fire-restored": 0, "?kind=outage": 0, "?after=01": 1, "?limit=1000&": 2, "?site=%30417": 2} {
+		if got := strings.Count(f.get("/api/v1/events"+path), `"index":`); got != want {
+			t.Errorf("%s: %d events, want %d", path, got, want)
+		}
+	}
+	if code, _, body := f.do("GET", "/api/v1/events/stream?after=%2B1", map[string]string{"Last-Event-ID": "1"}, ""); code != 400 {
+		t.Errorf("a bad after with a good Last-Event-ID: %d %s", code, body)
+	}
+	if code, _, body := f.do("GET", "/api/v1/events/stream?after=1", map[string]string{"Last-Event-ID": "+1"}, ""); code != 400 {
+		t.Errorf("a bad Last-Event-ID: %d %s", code, body)
 	}
 }
 

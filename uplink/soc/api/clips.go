@@ -34,7 +34,7 @@ type eventRef struct {
 
 // clip serves clips/{id}, clips/{id}.mp4 and clips/{id}.jpg: a wildcard of the mux takes a whole element of the path.
 func (a *API) clip(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r.URL.Query()) {
+	if _, ok := query(w, r); !ok {
 		return
 	}
 	id, part := r.PathValue("id"), edge.FilePart(0)

@@ -26,6 +26,9 @@ type commandRequest struct {
 }
 
 func (a *API) postCommand(w http.ResponseWriter, r *http.Request) {
+	if _, ok := query(w, r); !ok {
+		return
+	}
 	id := r.PathValue("id")
 	if !edge.ValidID(id) {
 		fail(w, http.StatusNotFound, "there is no site with this id")
@@ -99,7 +102,7 @@ type command struct {
 }
 
 func (a *API) command(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r.URL.Query()) {
+	if _, ok := query(w, r); !ok {
 		return
 	}
 	id := r.PathValue("id")

@@ -1,8 +1,8 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -64,29 +64,18 @@ func present(e *ledger.Event) event {
 	return out
 }
 
-// only reports whether q has no other parameters than these; a misspelt one would silently select everything.
-func only(w http.ResponseWriter, q url.Values, names ...string) bool {
-	for k, v := range q {
-		known := false
-		for _, n := range names {
-			known = known || n == k
-		}
-		if !known || len(v) != 1 {
-			fail(w, http.StatusBadRequest, "the parameter "+strconv.Quote(k)+" is not known here, or is there twice")
-			return false
-		}
-	}
-	return true
-}
-
 func (a *API) events(w http.ResponseWriter, r *http.Request) {
-	v := r.URL.Query()
-	if !only(w, v, "site", "kind", "lane", "after", "limit") {
+	v, ok := query(w, r, "site", "kind", "lane", "after", "limit")
+	if !ok {
 		return
 	}
 	q := ledger.Query{Site: edge.SiteID(v.Get("site")), Kind: edge.Kind(v.Get("kind")), Max: 100}
 	if v.Has("site") && !edge.ValidID(v.Get("site")) {
 		fail(w, http.StatusBadRequest, "site is not the id of a site")
+		return
+	}
+	if v.Has("kind") && !edge.KnownKind(q.Kind) {
+		fail(w, http.StatusBadRequest, fmt.Sprintf("kind %.40q is not a kind of event, such as fire or fire-restored", q.Kind))
 		return
 	}
 	if v.Has("lane") {
@@ -98,20 +87,18 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 		q.Lane = lane
 	}
 	if v.Has("after") {
-		n, err := strconv.ParseInt(v.Get("after"), 10, 64)
-		if err != nil || n < 0 {
-			fail(w, http.StatusBadRequest, "after is not an index: 0 or a positive number")
+		if q.After, ok = index(v.Get("after")); !ok {
+			fail(w, http.StatusBadRequest, notIndex)
 			return
 		}
-		q.After = ledger.Index(n)
 	}
 	if v.Has("limit") {
-		n, err := strconv.Atoi(v.Get("limit"))
+		n, err := strconv.ParseUint(v.Get("limit"), 10, 16)
 		if err != nil || n < 1 || n > 1000 {
 			fail(w, http.StatusBadRequest, "limit is not a number from 1 to 1000")
 			return
 		}
-		q.Max = n
+		q.Max = int(n)
 	}
 	q.Max++ // one more tells whether this is the end
 	evs, err := a.o.Ledger.Events(r.Context(), q)

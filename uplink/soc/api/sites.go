@@ -37,7 +37,7 @@ type gap struct {
 }
 
 func (a *API) sites(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r.URL.Query()) {
+	if _, ok := query(w, r); !ok {
 		return
 	}
 	known, err := a.o.Ledger.Sites(r.Context())

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"sitewatch/uplink/soc/ledger"
@@ -26,19 +25,20 @@ type sse struct {
 
 // stream sends events as they are committed. An event that is amended comes again under its old index.
 func (a *API) stream(w http.ResponseWriter, r *http.Request) {
-	v := r.URL.Query()
-	if !only(w, v, "after") {
+	v, ok := query(w, r, "after")
+	if !ok {
 		return
 	}
-	from := v.Get("after")
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		from = id // a browser that reconnects sends the old address with the newest id
+	after := ledger.Index(0)
+	if v.Has("after") {
+		if after, ok = index(v.Get("after")); !ok {
+			fail(w, http.StatusBadRequest, notIndex)
+			return
+		}
 	}
-	after := int64(0)
-	if from != "" || v.Has("after") {
-		var err error
-		if after, err = strconv.ParseInt(from, 10, 64); err != nil || after < 0 {
-			fail(w, http.StatusBadRequest, "after is not an index: 0 or a positive number")
+	if id := r.Header.Get("Last-Event-ID"); id != "" { // a browser that reconnects sends the old address with the newest id
+		if after, ok = index(id); !ok {
+			fail(w, http.StatusBadRequest, "Last-Event-ID is not an index: 0 or a positive number, in digits")
 			return
 		}
 	}
@@ -54,7 +54,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	s := &sse{API: a, w: w, ctl: http.NewResponseController(w)}
-	if err := s.run(r.Context(), ledger.Index(after)); err != nil && r.Context().Err() == nil {
+	if err := s.run(r.Context(), after); err != nil && r.Context().Err() == nil {
 		a.o.Log.Info("an event stream ended", "err", err)
 	}
 }
