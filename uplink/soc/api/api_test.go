@@ -359,8 +359,24 @@ func TestClipFiles(t *testing.T) {
 	if code != 206 || body != "0123456789" || head.Get("Content-Range") != "bytes 9990-9999/10000" || head.Get("Content-Type") != "video/mp4" {
 		t.Errorf("a range: %d %q %v", code, body, head)
 	}
-	if code, _, _ := f.do("GET", path+".mp4", map[string]string{"Range": "bytes=20000-"}, ""); code != 416 {
-		t.Errorf("a range beyond the end: %d", code)
+	for ranges, size := range map[string]string{"bytes=20000-": "bytes */10000", "bytes=10000-10001": "bytes */10000", "bytes=x": "", "seconds=1-2": ""} {
+		code, head, body := f.do("GET", path+".mp4", map[string]string{"Range": ranges}, "")
+		var e struct{ Error string }
+		if err := json.Unmarshal([]byte(body), &e); err != nil || code != 416 || e.Error == "" || head.Get("Content-Type") != "application/json" ||
+			head.Get("Content-Range") != size || head.Get("Content-Length") != strconv.Itoa(len(body)) || head.Get("ETag") != "" {
+			t.Errorf("%s: got %d %q %v", ranges, code, body, head)
+		}
+		if code, head, body := f.do("HEAD", path+".mp4", map[string]string{"Range": ranges}, ""); code != 416 || body != "" || head.Get("Content-Range") != size {
+			t.Errorf("HEAD %s: got %d %q %v", ranges, code, body, head)
+		}
+	}
+	tag := `"` + fmt.Sprintf("%x", sha256.Sum256(film)) + `"`
+	if code, head, body := f.do("GET", path+".mp4", map[string]string{"If-None-Match": tag}, ""); code != 304 || body != "" || head.Get("ETag") != tag {
+		t.Errorf("a film that the player has: %d %q %v", code, body, head)
+	}
+	if code, head, body := f.do("GET", path+".mp4", map[string]string{"Range": "bytes=0-1,10-11"}, ""); code != 206 ||
+		!strings.HasPrefix(head.Get("Content-Type"), "multipart/byteranges") || !strings.Contains(body, "Content-Range: bytes 10-11/10000") {
+		t.Errorf("two ranges: %d %q %v", code, body, head)
 	}
 	if code, head, _ := f.do("HEAD", path+".mp4", nil, ""); code != 200 || head.Get("Content-Length") != "10000" {
 		t.Errorf("HEAD: %d %v", code, head)

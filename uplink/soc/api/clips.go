@@ -1,6 +1,7 @@
 package api
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -85,5 +86,36 @@ func (a *API) file(w http.ResponseWriter, r *http.Request, c *ledger.Clip, part 
 	if part == edge.PartClip {
 		w.Header().Set("ETag", `"`+c.SHA256.String()+`"`)
 	}
-	http.ServeContent(w, r, "", time.Time{}, f)
+	content(w, r, f)
 }
+
+// content is http.ServeContent, but for its answer to a range that is not there: that is JSON like every error here.
+func content(w http.ResponseWriter, r *http.Request, f *os.File) {
+	s := &served{ResponseWriter: w}
+	http.ServeContent(s, r, "", time.Time{}, f)
+	if s.noRange { // of a range beyond the end, Content-Range with the size of the file is set and stays
+		fail(w, http.StatusRequestedRangeNotSatisfiable, "the range that is asked for is no part of this file")
+	}
+}
+
+// served holds back the answer 416.
+type served struct {
+	http.ResponseWriter
+	noRange bool
+}
+
+func (s *served) WriteHeader(code int) {
+	if s.noRange = code == http.StatusRequestedRangeNotSatisfiable; !s.noRange {
+		s.ResponseWriter.WriteHeader(code)
+	}
+}
+
+func (s *served) Write(b []byte) (int, error) {
+	if s.noRange {
+		return len(b), nil
+	}
+	return s.ResponseWriter.Write(b)
+}
+
+// ReadFrom keeps the way by which the kernel sends a file without copying it.
+func (s *served) ReadFrom(src io.Reader) (int64, error) { return io.Copy(s.ResponseWriter, src) }
