@@ -102,5 +102,10 @@ func raiseTyped(p *galaxyPanel, line string) error {
 			f[i] = w[i]
 		}
 	}
-	return p.Raise(strings.ToUpper(f[0]), f[1], f[2], f[3], strings.Join(w[min(4, len(w)):], " "))
+	code := strings.ToUpper(f[0])
+	if err := p.Raise(code, f[1], f[2], f[3], strings.Join(w[min(4, len(w)):], " ")); err != nil {
+		return err
+	}
+	fmt.Printf("queued: %s %s\n", code, f[1]) // on disk, if there is a state file
+	return nil
 }
