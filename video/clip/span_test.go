@@ -87,3 +87,13 @@ func TestSpanIsNeverAbsurd(t *testing.T) {
 		}
 	}
 }
+
+// A ring keeps its last pictures however old they are: they are of another time than the alarm's.
+func TestCameraThatDiedLongBeforeTheAlarm(t *testing.T) {
+	r := newRing()
+	scripted(t, r, 0, 50)
+	_, _, lost := cutOne(t, t.TempDir(), r, time.Hour+30*time.Second, alarm(time.Hour, 5*time.Second, 5*time.Second), &eye{})
+	if want := "camera stockroom gave no pictures: rtsp: no route"; lost != want {
+		t.Errorf("lost because %q, want %q", lost, want)
+	}
+}

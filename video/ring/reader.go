@@ -12,6 +12,10 @@ import (
 // oldest GOP that there is.
 var ErrOverrun = errors.New("ring: reader was overrun")
 
+// endedAfter is the longest pause inside a GOP: rtsp gives up a connection that is silent for so long, and the next one begins
+// with an IDR.
+const endedAfter = 5 * time.Second
+
 // Reader follows a ring from an IDR on. It is used by one goroutine at a time.
 type Reader struct {
 	ring    *Ring
@@ -21,7 +25,8 @@ type Reader struct {
 }
 
 // From returns a reader that starts at the IDR at or before mono (which may lie in the past as far as the ring reaches),
-// or at the first IDR after it when there is none, and then follows what is pushed. It holds no memory of the ring.
+// or at the first IDR after it when there is none, and then follows what is pushed. It holds no memory of the ring. A GOP that
+// ended more than endedAfter before mono does not count: it is what a camera sent before it died, an hour ago perhaps.
 func (r *Ring) From(mono time.Duration) *Reader { return &Reader{ring: r, mono: mono} }
 
 // Next returns the next unit and its parameters, waiting for it. Errors are ErrOverrun and those of ctx.
@@ -45,13 +50,19 @@ func (rd *Reader) try() (u video.AccessUnit, p video.Params, ok bool, wait <-cha
 	defer r.mu.Unlock()
 	if n := len(r.gops); n > 0 {
 		if !rd.started {
-			rd.next, rd.started = r.gops[r.at(rd.mono)].first, true
+			i := r.at(rd.mono)
+			if units := r.gops[i].units; units[len(units)-1].Arrival.Mono < rd.mono-endedAfter {
+				i++
+			}
+			if i < n {
+				rd.next, rd.started = r.gops[i].first, true
+			}
 		}
-		if rd.next < r.gops[0].first {
+		if rd.started && rd.next < r.gops[0].first {
 			rd.next = r.gops[0].first
 			return u, p, false, nil, ErrOverrun
 		}
-		for i := n - 1; i >= 0; i-- {
+		for i := n - 1; rd.started && i >= 0; i-- {
 			if g := r.gops[i]; g.first <= rd.next {
 				if k := rd.next - g.first; k < uint64(len(g.units)) {
 					rd.next++

@@ -51,7 +51,7 @@ func TestKeepsWholeGOPsForTheTimeAsked(t *testing.T) {
 	for _, c := range []struct {
 		mono time.Duration
 		want byte
-	}{{5500 * time.Millisecond, 50}, {6 * time.Second, 60}, {time.Hour, 70}, {0, 40}} {
+	}{{5500 * time.Millisecond, 50}, {6 * time.Second, 60}, {9 * time.Second, 70}, {0, 40}} {
 		rd := r.From(c.mono)
 		if got := next(t, rd); got.Data[0] != c.want || !got.Keyframe {
 			t.Errorf("from %v: got picture %d, want %d", c.mono, got.Data[0], c.want)
@@ -110,6 +110,21 @@ func TestReaderFollowsLive(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+func TestReaderLeavesAloneWhatADeadCameraSentLongBefore(t *testing.T) {
+	r := New(Options{Keep: 5 * time.Second, LimitBytes: 1 << 20})
+	fill(r, 0, 15, 10)
+	rd := r.From(time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if u, _, err := rd.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got picture %d, %v, want to wait", u.Data, err)
+	}
+	r.Push(video.AccessUnit{Data: []byte{99}, Keyframe: true, Arrival: edge.Stamp{Mono: time.Hour + time.Minute}}, params)
+	if got := next(t, rd); got.Data[0] != 99 {
+		t.Errorf("got picture %d, want the one that came when the camera was back", got.Data[0])
+	}
 }
 
 func TestSlowReaderIsTold(t *testing.T) {
