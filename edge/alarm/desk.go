@@ -22,7 +22,8 @@ type Journal interface {
 	Append(ctx context.Context, evs ...edge.Event) (last edge.Seq, err error)
 	Commit(ctx context.Context, b journal.Batch) ([]edge.Seq, error)
 	PanelMemory(ctx context.Context, panel edge.PanelID) (journal.PanelMemory, error)
-	KeySeen(ctx context.Context, panel edge.PanelID, key []byte) (at edge.Stamp, ok bool, err error)
+	Resent(ctx context.Context, panel edge.PanelID, zone edge.ZoneID, key []byte, except []edge.Seq) (seq edge.Seq, at edge.Stamp, ok bool, err error)
+	Matched(panel edge.PanelID, at edge.Stamp, seqs ...edge.Seq)
 	Settle(panel edge.PanelID)
 	Partitions() []journal.Partition
 }

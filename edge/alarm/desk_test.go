@@ -166,9 +166,9 @@ func TestRepeats(t *testing.T) {
 			return s
 		}, "intruder intruder"},
 		{"a second fire a moment later, without a key", func(s *shop) *shop {
-			fire.Key = nil
-			s.say("fire", fire)
-			s.say("fire", fire)
+			blank := block("FA", "")
+			s.say("fire", blank)
+			s.say("fire", blank)
 			return s
 		}, "fire fire"},
 		{"the gateway restarted before its ack", func(s *shop) *shop {
@@ -215,15 +215,97 @@ func TestRepeats(t *testing.T) {
 			s.say("intruder", first(dated(alarm)))
 			return s
 		}, "intruder intruder"},
-		{"an old event that was journalled hours ago as new", func(s *shop) *shop {
+		{"the panel lost its line after our lost ack, and re-sends from its buffer hours later", func(s *shop) *shop {
+			for range 4 {
+				s.say("intruder", dated(alarm))
+				s.clock.Advance(2500 * time.Millisecond)
+			}
+			s.clock.Advance(5 * time.Hour)
+			s.say("intruder", old(dated(alarm)))
+			return s
+		}, "intruder"},
+		{"the same over a restart, and the ack of the re-sent one is lost too", func(s *shop) *shop {
 			s.say("intruder", dated(alarm))
-			s.say("intruder", block("BR", "BR"))
-			s.settle("intruder")
+			s.clock.Advance(5 * time.Hour)
+			s = s.restart()
+			s.say("intruder", old(dated(alarm)))
+			s.clock.Advance(2500 * time.Millisecond)
+			s.say("intruder", old(dated(alarm)))
+			s = s.restart()
+			s.clock.Advance(2500 * time.Millisecond)
+			s.say("intruder", old(dated(alarm)))
+			return s
+		}, "intruder"},
+		{"re-sent hours later, after another zone has spoken", func(s *shop) *shop {
+			s.say("intruder", dated(alarm))
+			other := block("TA", "ti11:46/TA1012")
+			other.Zone = "1012"
+			s.say("intruder", other)
+			s.say("intruder", text("OFFICE"))
 			s.clock.Advance(5 * time.Hour)
 			s = s.restart()
 			s.say("intruder", old(dated(alarm)))
 			return s
-		}, "intruder intruder-restored"},
+		}, "intruder tamper amended"},
+		{"a second fire from the buffer, after the first was restored", func(s *shop) *shop {
+			s.say("fire", dated(fire))
+			s.say("fire", block("FR", "FR1011"))
+			s.settle("fire")
+			s.clock.Advance(time.Minute)
+			s.say("fire", old(dated(fire)))
+			return s
+		}, "fire fire-restored fire"},
+		{"a second fire from the buffer, the restore being one without an ack", func(s *shop) *shop {
+			s.say("fire", dated(fire))
+			s.say("fire", block("FR", ""))
+			s.settle("fire")
+			s.clock.Advance(time.Minute)
+			s.say("fire", old(dated(fire)))
+			return s
+		}, "fire fire-restored fire"},
+		{"one new and two from the buffer: one of them is the new one", func(s *shop) *shop {
+			s.say("fire", dated(fire))
+			s.clock.Advance(time.Minute)
+			s.say("fire", old(dated(fire)))
+			s.settle("fire")
+			s.say("fire", old(dated(fire)))
+			return s
+		}, "fire fire"},
+		{"the same with a restart in between", func(s *shop) *shop {
+			s.say("fire", dated(fire))
+			s.clock.Advance(time.Minute)
+			s.say("fire", old(dated(fire)))
+			s.settle("fire")
+			s = s.restart()
+			s.clock.Advance(time.Minute)
+			s.say("fire", old(dated(fire)))
+			return s
+		}, "fire fire"},
+		{"two fires, both from the buffer", func(s *shop) *shop {
+			s.say("fire", old(dated(fire)))
+			s.settle("fire")
+			s.clock.Advance(time.Minute)
+			s.say("fire", old(dated(fire)))
+			s.clock.Advance(16 * time.Second)
+			s.say("fire", old(dated(fire)))
+			return s
+		}, "fire fire fire"},
+		{"a fire from the buffer that nobody acked", func(s *shop) *shop {
+			s.say("fire", old(dated(fire)))
+			s.clock.Advance(2500 * time.Millisecond)
+			s.say("fire", old(dated(fire)))
+			return s
+		}, "fire"},
+		{"a block with two events of one zone, re-sent from the buffer and then again", func(s *shop) *shop {
+			a, b := block("BA", "x/BA1011/TA1011"), block("TA", "x/BA1011/TA1011")
+			s.say("intruder", dated(a), dated(b))
+			s.clock.Advance(time.Hour)
+			s.say("intruder", old(dated(a)), old(dated(b)))
+			s.settle("intruder")
+			s.clock.Advance(time.Hour)
+			s.say("intruder", old(dated(a)), old(dated(b)))
+			return s
+		}, "intruder tamper intruder tamper"},
 		{"an old event without a time, long after", func(s *shop) *shop {
 			s.say("intruder", alarm)
 			s.clock.Advance(5 * time.Minute)
@@ -312,6 +394,17 @@ func TestTexts(t *testing.T) {
 			s.say("intruder", block("BA", "1"), text("SHOP FLOOR"))
 			return s
 		}, "fire intruder amended", 2},
+		{"the event comes again from the buffer, and now its text", func(s *shop) *shop {
+			sig := block("BA", "1")
+			sig.Dated = true
+			s.say("intruder", sig)
+			s.clock.Advance(time.Hour)
+			sig.Old = true
+			s.say("intruder", sig)
+			s = s.restart()
+			s.say("intruder", text("SHOP FLOOR"))
+			return s
+		}, "intruder amended", 1},
 		{"a restart between event and text", func(s *shop) *shop {
 			s.say("intruder", block("BA", "1"))
 			s = s.restart()

@@ -3,6 +3,7 @@ package alarm
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sitewatch/edge"
 	"sitewatch/edge/journal"
@@ -72,15 +73,18 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 	event := 0 // 1 + index of the batch's last event that is no amendment
 	for _, sig := range sigs {
 		sig.Panel, sig.Key = s.panel, foldKey(sig.Key)
-		again, err := s.again(ctx, sig)
+		resent, again, err := s.again(ctx, sig, b.Matched)
 		if err != nil {
 			return err
+		}
+		if resent > 0 {
+			b.Matched = append(b.Matched, resent)
 		}
 		if again {
 			s.desk.opt.Log.Debug("panel repeated itself", "panel", s.panel)
 			continue
 		}
-		en := journal.Entry{Key: sig.Key, At: sig.At}
+		en := journal.Entry{Key: sig.Key, Old: sig.Old, At: sig.At}
 		if sig.Kind == edge.KindAmended && (event > 0 || s.amendable(sig.At)) {
 			en.Event, en.Amends = amendment(sig, s.memory.Event), event
 		} else {
@@ -95,6 +99,7 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 		b.Entries = append(b.Entries, en)
 	}
 	if len(b.Entries) == 0 {
+		s.matched(b.Matched, sigs)
 		return nil
 	}
 	seqs, err := s.desk.opt.Journal.Commit(ctx, b)
@@ -105,16 +110,35 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 	return nil
 }
 
-// again says whether sig is journalled already.
-func (s *Sink) again(ctx context.Context, sig edge.Signal) (bool, error) {
-	if repeats(sig, s.memory) {
-		return true, nil
+// again says whether sig is journalled already, and as which event when the panel re-sends it from its buffer: that is asked
+// first, so that an event is re-sent once only, however soon. except are the events that this call has found.
+func (s *Sink) again(ctx context.Context, sig edge.Signal, except []edge.Seq) (resent edge.Seq, again bool, err error) {
+	if sig.Old && len(sig.Key) > 0 {
+		seq, at, ok, err := s.desk.opt.Journal.Resent(ctx, s.panel, zoneOf(sig), sig.Key, except)
+		if err != nil {
+			return 0, false, err
+		}
+		if ok && within(sig.At, at, window(sig)) {
+			return seq, true, nil
+		}
 	}
-	if !sig.Old || len(sig.Key) == 0 {
-		return false, nil
+	return 0, repeats(sig, s.memory), nil
+}
+
+// matched makes what the panel has re-sent its last signals again, so that its retries of that are known too.
+func (s *Sink) matched(seqs []edge.Seq, sigs []edge.Signal) {
+	if len(seqs) == 0 {
+		return
 	}
-	at, ok, err := s.desk.opt.Journal.KeySeen(ctx, s.panel, sig.Key)
-	return ok && within(sig.At, at, window(sig)), err
+	m := journal.PanelMemory{At: sigs[len(sigs)-1].At, Event: slices.Max(seqs)}
+	m.EventAt = m.At
+	for _, sig := range sigs {
+		if len(sig.Key) > 0 {
+			m.Keys = append(m.Keys, foldKey(sig.Key))
+		}
+	}
+	s.memory = m
+	s.desk.opt.Journal.Matched(s.panel, m.At, seqs...)
 }
 
 // amendable says whether a text that arrives at now belongs to the panel's last event.

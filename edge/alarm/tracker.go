@@ -46,7 +46,7 @@ func (t *tracker) track(s edge.Signal, states []journal.Partition) outcome {
 	ev := edge.Event{
 		Kind: kindOf(s, zone), Code: clean(s.Code, 32), Panel: s.Panel,
 		Partition: edge.PartitionID(clean(string(s.Partition), 64)),
-		Zone:      edge.ZoneID(clean(string(s.Zone), 64)), ZoneName: zone.Name,
+		Zone:      zoneOf(s), ZoneName: zone.Name,
 		User: clean(s.User, 64), Text: clean(s.Text, maxText), Raw: s.Raw[:min(len(s.Raw), maxRaw)],
 	}
 	if ev.Partition == "" {
@@ -71,6 +71,9 @@ func (t *tracker) track(s edge.Signal, states []journal.Partition) outcome {
 	}
 	return outcome{ev, t.partitions(ev, states)}
 }
+
+// zoneOf is the zone of the signal's event.
+func zoneOf(s edge.Signal) edge.ZoneID { return edge.ZoneID(clean(string(s.Zone), 64)) }
 
 // kindOf is what the driver says, else what the code means, else what the configuration calls the zone.
 func kindOf(s edge.Signal, zone Zone) edge.Kind {

@@ -13,6 +13,7 @@ type Batch struct {
 	Entries    []Entry
 	Partitions []Partition
 	Panel      edge.PanelID // whose signals Entries are; "": nothing is remembered for the duplicate rule
+	Matched    []edge.Seq   // events whose signals the panel has re-sent in the same call; see Journal.Matched
 }
 
 // Entry is one event of a Batch.
@@ -20,6 +21,7 @@ type Entry struct {
 	Event  edge.Event
 	Amends int        // 1 + index in Entries of the event that this one amends; 0: Event.Amends stands
 	Key    []byte     // of the signal; nil: never taken for a repeat
+	Old    bool       // the panel said that it is re-sending this from its buffer
 	At     edge.Stamp // arrival of the signal
 }
 

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -48,8 +47,8 @@ const (
 type memory struct {
 	mu         sync.Mutex
 	partitions map[partitionKey]SetState
-	settled    map[edge.PanelID]bool // to be written with the next group; at most one entry per panel
-	settling   map[edge.PanelID]bool // being written now
+	notes      map[edge.PanelID]note // to be written with the next group
+	writing    map[edge.PanelID]note // being written now
 	prunedAt   edge.Stamp            // the writer's alone
 }
 
@@ -85,16 +84,6 @@ func compare[T ~string](a, b T) int {
 	return 0
 }
 
-// Settle notes that the panel has gone on since its last signal. It is on disk with the next group, at most a second later.
-func (j *Journal) Settle(panel edge.PanelID) {
-	j.memory.mu.Lock()
-	defer j.memory.mu.Unlock()
-	if j.memory.settled == nil {
-		j.memory.settled = map[edge.PanelID]bool{}
-	}
-	j.memory.settled[panel] = true
-}
-
 // PanelMemory returns what is on disk of the panel's last signals, after everything that was handed to the writer before.
 func (j *Journal) PanelMemory(ctx context.Context, panel edge.PanelID) (PanelMemory, error) {
 	var m PanelMemory
@@ -107,21 +96,6 @@ func (j *Journal) PanelMemory(ctx context.Context, panel edge.PanelID) (PanelMem
 		return PanelMemory{}, fmt.Errorf("memory of panel %s: %w", panel, err)
 	}
 	return m, nil
-}
-
-// KeySeen returns when the panel last said key, within the last day; ok is false when it did not.
-func (j *Journal) KeySeen(ctx context.Context, panel edge.PanelID, key []byte) (at edge.Stamp, ok bool, err error) {
-	var wall, mono int64
-	err = j.readRow(ctx, `select at_wall_ns, at_mono_ns, at_boot from signals where panel = ? and key = ?
-		order by seq desc limit 1`, []any{string(panel), key}, &wall, &mono, &at.Boot)
-	if errors.Is(err, sql.ErrNoRows) {
-		return edge.Stamp{}, false, nil
-	}
-	if err != nil {
-		return edge.Stamp{}, false, fmt.Errorf("look for a signal of panel %s: %w", panel, err)
-	}
-	at.Wall, at.Mono = time.Unix(0, wall).UTC(), time.Duration(mono)
-	return at, true, nil
 }
 
 func (t *tx) panelMemory(ctx context.Context, panel edge.PanelID) (PanelMemory, error) {
@@ -138,7 +112,7 @@ func (t *tx) panelMemory(ctx context.Context, panel edge.PanelID) (PanelMemory, 
 	}
 	m.At.Wall, m.At.Mono = time.Unix(0, wall).UTC(), time.Duration(mono)
 	m.EventAt.Wall, m.EventAt.Mono = time.Unix(0, eventWall).UTC(), time.Duration(eventMono)
-	rows, err := t.query(ctx, `select key from signals where call_seq = ? order by seq`, call)
+	rows, err := t.query(ctx, `select key from signals where call_seq = ? and length(key) > 0 order by seq`, call)
 	if err != nil {
 		return PanelMemory{}, err
 	}
@@ -170,16 +144,19 @@ func (t *tx) remember(ctx context.Context, b Batch, seqs []edge.Seq) error {
 	if b.Panel == "" || len(seqs) == 0 {
 		return nil
 	}
-	for i, en := range b.Entries {
-		if len(en.Key) == 0 {
-			continue
-		}
-		if _, err := t.exec(ctx, `insert into signals (seq, panel, key, call_seq, at_wall_ns, at_mono_ns, at_boot)
-			values (?, ?, ?, ?, ?, ?, ?)`, int64(seqs[i]), string(b.Panel), en.Key, int64(seqs[0]),
-			en.At.Wall.UnixNano(), int64(en.At.Mono), string(en.At.Boot)); err != nil {
+	for _, seq := range b.Matched {
+		if err := t.match(ctx, seq); err != nil {
 			return err
 		}
-		t.effects.bytes += int64(len(en.Key)) + 200
+	}
+	for i, en := range b.Entries {
+		zone := sql.NullString{String: string(en.Event.Zone), Valid: en.Event.Kind != edge.KindAmended}
+		if _, err := t.exec(ctx, `insert into signals (seq, panel, zone, key, old, matched, call_seq, at_wall_ns, at_mono_ns, at_boot)
+			values (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`, int64(seqs[i]), string(b.Panel), zone, append([]byte{}, en.Key...), en.Old,
+			int64(seqs[0]), en.At.Wall.UnixNano(), int64(en.At.Mono), string(en.At.Boot)); err != nil {
+			return err
+		}
+		t.effects.bytes += int64(len(en.Key)) + 250
 	}
 	return t.rememberPanel(ctx, b, seqs)
 }
@@ -205,45 +182,13 @@ func (t *tx) rememberPanel(ctx context.Context, b Batch, seqs []edge.Seq) error 
 	return nil
 }
 
-// settlePanels writes what Settle noted, before what came after it.
-func (t *tx) settlePanels(ctx context.Context) error {
-	m := &t.j.memory
-	m.mu.Lock()
-	m.settling, m.settled = m.settled, nil
-	m.mu.Unlock()
-	for panel := range m.settling {
-		if _, err := t.exec(ctx, `update panels set settled = 1 where panel = ? and settled = 0`, string(panel)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unsettle notes again what a failed transaction has not written.
-func (m *memory) unsettle() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.settled == nil {
-		m.settled = m.settling
-	} else {
-		maps.Copy(m.settled, m.settling)
-	}
-	m.settling = nil
-}
-
 func (m *memory) committed(ps []Partition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.settling = nil
+	m.writing = nil
 	for _, p := range ps {
 		m.partitions[partitionKey{p.Panel, p.Partition}] = p.State
 	}
-}
-
-func (m *memory) unsettled() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.settled) > 0
 }
 
 func (j *Journal) loadPartitions(ctx context.Context) error {

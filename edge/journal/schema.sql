@@ -99,7 +99,10 @@ create table panels (
 create table signals (
   seq integer primary key,      -- event that the signal became
   panel text not null,          -- who said it
-  key blob not null,            -- what was said without how it was framed
+  zone text,                    -- of the event, '' when it has none; null: a text, which is of no zone of its own
+  key blob not null,            -- what was said without how it was framed; empty: never taken for a repeat
+  old integer not null check (old in (0, 1)), -- 1: the panel said that it is re-sending this from its buffer
+  matched integer not null check (matched in (0, 1)), -- 1: it was re-sent from the buffer since; the next like it is news
   call_seq integer not null,    -- first event of the same transaction's signals
   at_wall_ns integer not null,  -- arrival: wall,
   at_mono_ns integer not null,  -- ... monotonic,
@@ -107,6 +110,7 @@ create table signals (
 ) strict;
 
 create index signals_key on signals (panel, key);
+create index signals_zone on signals (panel, zone); -- ends in the rowid: "of that zone, after that seq"
 create index signals_call on signals (call_seq);
 
 -- Set state as the panels last said it.

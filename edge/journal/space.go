@@ -252,7 +252,7 @@ func (j *Journal) idle(ctx context.Context) error {
 	if err == nil {
 		err = j.tellFull(ctx)
 	}
-	if err == nil && j.memory.unsettled() {
+	if err == nil && j.memory.noted() {
 		err = j.alone(ctx, func(context.Context, *tx) error { return nil })
 	}
 	if st, e := os.Stat(j.Path() + "-wal"); err == nil && e == nil && st.Size() > walMaxBytes {

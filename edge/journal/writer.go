@@ -189,7 +189,7 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 	if _, err := t.exec(ctx, "begin immediate"); err != nil {
 		return translate(err)
 	}
-	err := t.settlePanels(ctx)
+	err := t.writeNotes(ctx)
 	for i := 0; i < len(group) && err == nil; i++ {
 		e := group[i].apply(ctx, t)
 		var no refusal
@@ -209,7 +209,7 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 		if _, e := t.exec(ctx, "rollback"); e != nil && !isFinished(e) {
 			err = errors.Join(err, e)
 		}
-		j.memory.unsettle()
+		j.memory.renote()
 		return translate(err)
 	}
 	j.head = t.head

@@ -87,7 +87,10 @@ create table panels (
 create table signals (
   seq integer primary key,
   panel text not null,
+  zone text,
   key blob not null,
+  old integer not null check (old in (0, 1)),
+  matched integer not null check (matched in (0, 1)),
   call_seq integer not null,
   at_wall_ns integer not null,
   at_mono_ns integer not null,
@@ -95,6 +98,7 @@ create table signals (
 ) strict;
 
 create index signals_key on signals (panel, key);
+create index signals_zone on signals (panel, zone);
 create index signals_call on signals (call_seq);
 
 create table partitions (
