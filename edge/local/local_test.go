@@ -121,10 +121,54 @@ func TestStatusIsJSON(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("status (-want +got):\n%s", d)
 	}
-	for _, part := range []string{`"last_frame_at": "2026-11-23T11:55:00Z"`, `"tasks": []`, `"clips": {}`, `"watermarks": {`, `"free_bytes": 5368709120`, `"version": "v1"`} {
+	for _, part := range []string{`"last_frame_at": "2026-11-23T11:55:00.000Z"`, `"tasks": []`, `"clips": {}`, `"watermarks": {`, `"free_bytes": 5368709120`, `"version": "v1"`} {
 		if !strings.Contains(body, part) {
 			t.Errorf("status lacks %s:\n%s", part, body)
 		}
+	}
+}
+
+// A reader of the JSON finds every time where it belongs, in one form, whatever the box's zone is.
+func TestTimesOfStatus(t *testing.T) {
+	at := time.Date(2026, 11, 23, 14, 0, 0, 7_999_999, time.FixedZone("", 2*3600))
+	full := Status{Started: at, Clock: Clock{Now: at}, Panels: []Panel{{ID: "p", LastFrame: at}}, Cameras: []Camera{{ID: "c", LastPicture: at}}, Uplink: Uplink{SOC: "s:1", Since: at}}
+	unset := Status{Panels: []Panel{{ID: "p"}}, Cameras: []Camera{{ID: "c"}}, Uplink: Uplink{SOC: "s:1"}}
+	for _, tt := range []struct {
+		name string
+		give Status
+		text string
+		back time.Time
+	}{
+		{"known", full, "2026-11-23T12:00:00.007Z", at.Truncate(time.Millisecond)},
+		{"not known yet", unset, "", time.Time{}},
+	} {
+		addr := serve(t, func(o *Options) { o.Status = func(context.Context) (Status, error) { return tt.give, nil } })
+		_, _, body := get(t, "GET", addr, "/api/v1/status", "")
+		for _, key := range []string{"started_at", "now", "last_frame_at", "last_picture_at", "since"} {
+			if want := fmt.Sprintf("%q: %q", key, tt.text); strings.Count(body, fmt.Sprintf("%q:", key)) != 1 || !strings.Contains(body, want) {
+				t.Errorf("%s: want %s once in\n%s", tt.name, want, body)
+			}
+		}
+		var got Status
+		if err := json.Unmarshal([]byte(body), &got); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		want := tt.give
+		want.tidy()
+		want.Started, want.Clock.Now, want.Uplink.Since = tt.back, tt.back, tt.back
+		want.Panels, want.Cameras = []Panel{{ID: "p", LastFrame: tt.back}}, []Camera{{ID: "c", LastPicture: tt.back}}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: read again (-want +got):\n%s", tt.name, d)
+		}
+	}
+	// An older box leaves out what it does not know, and gives other fractions of a second.
+	var old Status
+	if err := json.Unmarshal([]byte(`{"panels":[{"id":"p"}],"uplink":{"since":"2026-11-23T12:00:00Z"}}`), &old); err != nil || !old.Uplink.Since.Equal(now) || !old.Panels[0].LastFrame.IsZero() {
+		t.Errorf("an older box's: %+v, %v", old, err)
+	}
+	if err := json.Unmarshal([]byte(`{"uplink":{"since":"yesterday"}}`), &old); err == nil {
+		t.Error("yesterday was read as a time")
 	}
 }
 

@@ -6,7 +6,8 @@ import (
 	"sitewatch/edge"
 )
 
-// Status is what the box knows of itself, as /api/v1/status shows it. Times are UTC; what is not known yet is absent.
+// Status is what the box knows of itself, as /api/v1/status shows it. In its JSON every field is present;
+// times are RFC 3339 in UTC with milliseconds, "" when they are not known yet.
 type Status struct {
 	Site     edge.SiteID `json:"site"`
 	SiteName string      `json:"site_name"`
@@ -46,7 +47,7 @@ type Panel struct {
 	Reason    string       `json:"reason"` // why it is lost
 	Frames    uint64       `json:"frames"`
 	Rejects   uint64       `json:"rejects"` // frames that were no use: noise, bad checksums
-	LastFrame time.Time    `json:"last_frame_at,omitzero"`
+	LastFrame time.Time    `json:"last_frame_at"`
 }
 
 // Camera is one camera's stream.
@@ -56,7 +57,7 @@ type Camera struct {
 	State       State         `json:"state"`
 	Reason      string        `json:"reason"`
 	Codec       string        `json:"codec"`
-	LastPicture time.Time     `json:"last_picture_at,omitzero"`
+	LastPicture time.Time     `json:"last_picture_at"`
 	RingBytes   int64         `json:"ring_bytes"`
 	RingSeconds float64       `json:"ring_seconds"` // how much lies ready for before an alarm
 	Motions     uint64        `json:"motions"`
@@ -68,7 +69,7 @@ type Uplink struct {
 	Enrolled bool      `json:"enrolled"`
 	State    State     `json:"state"`
 	Reason   string    `json:"reason"`
-	Since    time.Time `json:"since,omitzero"` // of State
+	Since    time.Time `json:"since"` // of State
 }
 
 // Journal is the record of events and the clips that they asked for.
