@@ -141,6 +141,7 @@ func chain(prev [32]byte, body []byte) [32]byte {
 }
 
 func (t *tx) insert(ctx context.Context, evs []sealed) error {
+	var beyond []edge.ClipID
 	for i := range evs {
 		s := &evs[i]
 		if _, err := t.exec(ctx, `insert into events (seq, lane, kind, prev, hash, body) values (?, ?, ?, ?, ?, ?)`,
@@ -156,8 +157,12 @@ func (t *tx) insert(ctx context.Context, evs []sealed) error {
 			continue
 		}
 		for _, c := range s.event.Clips {
-			if err := t.wantClip(ctx, c, &s.event); err != nil {
+			full, err := t.wantClip(ctx, c, &s.event)
+			if err != nil {
 				return err
+			}
+			if full {
+				beyond = append(beyond, c.ID)
 			}
 		}
 	}
@@ -166,6 +171,15 @@ func (t *tx) insert(ctx context.Context, evs []sealed) error {
 	}
 	end := &evs[len(evs)-1]
 	t.head = head{end.event.Seq, end.hash}
+	for _, id := range beyond {
+		c, err := t.clip(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := t.loseClip(ctx, id, c, "too many alarms came at once"); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

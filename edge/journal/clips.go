@@ -39,11 +39,18 @@ type clipRow struct {
 	file       sql.NullString
 }
 
-// WantedClips returns the clips that are neither ready nor lost, oldest event first.
+// Bounds of what waits for the cutter, so that its work does not grow with the number of alarms in a storm.
+const (
+	wantedListed = 64   // in one answer of WantedClips
+	wantedMost   = 1000 // in all; a clip beyond is lost in the transaction of its alarm
+)
+
+// WantedClips returns clips that are neither ready nor lost, newest event first and no more than 64: the pictures of the
+// newest are the ones that are still in memory. Who has dealt with them asks again.
 func (j *Journal) WantedClips(ctx context.Context) ([]edge.ClipJob, error) {
 	rows, err := j.read.QueryContext(ctx, `select id, camera, asked_from_ns, asked_to_ns, seq, kind, at_wall_ns, at_mono_ns,
 		at_boot, at_synced, state = 'cutting', still_file is not null
-		from clips where state in ('wanted', 'cutting') order by seq, camera`)
+		from clips where state in ('wanted', 'cutting') order by seq desc, camera limit ?`, wantedListed)
 	if err != nil {
 		return nil, fmt.Errorf("wanted clips: %w", err)
 	}
@@ -66,17 +73,22 @@ func (j *Journal) WantedClips(ctx context.Context) ([]edge.ClipJob, error) {
 	return out, nil
 }
 
-func (t *tx) wantClip(ctx context.Context, c edge.ClipRef, ev *edge.Event) error {
-	_, err := t.exec(ctx, `insert into clips (id, camera, asked_from_ns, asked_to_ns, seq, kind, at_wall_ns, at_mono_ns,
+// wantClip makes the row of a clip. full: too many wait already, and it must be lost once its event is in the chain.
+func (t *tx) wantClip(ctx context.Context, c edge.ClipRef, ev *edge.Event) (full bool, err error) {
+	var n int
+	if err := t.row(ctx, `select count(*) from clips where state in ('wanted', 'cutting')`, nil, &n); err != nil {
+		return false, err
+	}
+	_, err = t.exec(ctx, `insert into clips (id, camera, asked_from_ns, asked_to_ns, seq, kind, at_wall_ns, at_mono_ns,
 		at_boot, at_synced, state) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'wanted')`,
 		string(c.ID), string(c.Camera), c.From.UnixNano(), c.To.UnixNano(), int64(ev.Seq), string(ev.Kind),
 		ev.Recorded.Wall.UnixNano(), int64(ev.Recorded.Mono), string(ev.Recorded.Boot), ev.Recorded.Synced)
 	if err != nil {
-		return fmt.Errorf("want clip of camera %s: %w", c.Camera, err)
+		return false, fmt.Errorf("want clip of camera %s: %w", c.Camera, err)
 	}
 	t.effects.clips = true
 	t.effects.bytes += 300
-	return nil
+	return n >= wantedMost, nil
 }
 
 func (t *tx) clip(ctx context.Context, id edge.ClipID) (clipRow, error) {

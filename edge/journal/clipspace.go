@@ -30,7 +30,8 @@ func (t *tx) clipRoom(ctx context.Context, keep edge.ClipID) error {
 
 func (t *tx) clipBytes(ctx context.Context) (int64, error) {
 	var n int64
-	err := t.row(ctx, `select coalesce(sum(iif(clip_file is null, 0, clip_bytes) + iif(still_file is null, 0, still_bytes)), 0) from clips`, nil, &n)
+	err := t.row(ctx, `select coalesce(sum(iif(clip_file is null, 0, clip_bytes) + iif(still_file is null, 0, still_bytes)), 0) from clips
+		where clip_file is not null or still_file is not null`, nil, &n)
 	return n, err
 }
 

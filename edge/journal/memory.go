@@ -40,16 +40,17 @@ type PanelMemory struct {
 
 const (
 	signalsKeptFor = 24 * time.Hour // the duplicate rule looks back 23 h at most
+	maxPartitions  = 256            // of one panel; the largest Galaxy has 32
 	signalsKept    = 20_000         // bounds the table in a storm: about 4 MB
 )
 
 // memory is what the journal keeps in memory of the panels.
 type memory struct {
 	mu         sync.Mutex
-	partitions map[partitionKey]SetState
-	notes      map[edge.PanelID]note // to be written with the next group
-	writing    map[edge.PanelID]note // being written now
-	prunedAt   edge.Stamp            // the writer's alone
+	partitions map[partitionKey]SetState // at most maxPartitions of a panel
+	notes      map[edge.PanelID]note     // to be written with the next group
+	writing    map[edge.PanelID]note     // being written now
+	prunedAt   edge.Stamp                // the writer's alone
 }
 
 type partitionKey struct {
@@ -134,13 +135,17 @@ func (t *tx) remember(ctx context.Context, b Batch, seqs []edge.Seq) error {
 		last = seqs[len(seqs)-1]
 	}
 	for _, p := range b.Partitions {
-		if _, err := t.exec(ctx, `insert into partitions (panel, partition, state, seq) values (?, ?, ?, ?)
+		n, err := t.exec(ctx, `insert into partitions (panel, partition, state, seq) select ?1, ?2, ?3, ?4
+			where exists (select 1 from partitions where panel = ?1 and partition = ?2) or (select count(*) from partitions where panel = ?1) < ?5
 			on conflict do update set state = excluded.state, seq = excluded.seq`,
-			string(p.Panel), string(p.Partition), string(p.State), int64(last)); err != nil {
+			string(p.Panel), string(p.Partition), string(p.State), int64(last), maxPartitions)
+		if err != nil {
 			return err
 		}
+		if n > 0 { // else the event is journalled and no state kept of what no panel has so many of
+			t.effects.partitions = append(t.effects.partitions, p)
+		}
 	}
-	t.effects.partitions = append(t.effects.partitions, b.Partitions...)
 	if b.Panel == "" || len(seqs) == 0 {
 		return nil
 	}

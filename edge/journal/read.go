@@ -69,6 +69,9 @@ func (j *Journal) Rewind(ctx context.Context, lane edge.Lane, to edge.Seq) error
 			return err
 		}
 		t.effects.lanes[lane] = true // there is something to send again
+		if err := t.offerAgain(ctx, to); err != nil {
+			return err
+		}
 		anchor, err := t.anchor(ctx)
 		if err != nil || anchor.seq <= to {
 			return err

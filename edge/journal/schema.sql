@@ -77,6 +77,7 @@ create table clips (
   check (state <> 'ready' or clip_file is not null)
 ) strict, without rowid;
 
+create index clips_files on clips (seq) where clip_file is not null or still_file is not null;
 create index clips_open on clips (seq) where state in ('wanted', 'cutting');
 create index clips_still on clips (seq) where still_file is not null and still_sent = 0;
 create index clips_clip on clips (seq) where clip_file is not null and clip_sent = 0;

@@ -69,3 +69,35 @@ func (j *Journal) UploadRefused(ctx context.Context, id edge.ClipID, part edge.F
 		return t.loseClip(ctx, id, c, "refused: "+reason)
 	})
 }
+
+// offerAgain makes the files of events above `to` go again: a SOC that has lost the events has lost their files, too. It
+// answers at once for what it still has. A clip whose file was deleted here since is lost, and says so.
+func (t *tx) offerAgain(ctx context.Context, to edge.Seq) error {
+	for _, q := range []string{
+		`update clips set clip_sent = 0 where seq > ? and clip_file is not null and clip_sent = 1`,
+		`update clips set still_sent = 0 where seq > ? and still_file is not null and still_sent = 1`,
+	} {
+		n, err := t.exec(ctx, q, int64(to))
+		if err != nil {
+			return err
+		}
+		t.effects.uploads = t.effects.uploads || n > 0
+	}
+	for {
+		var id edge.ClipID
+		err := t.row(ctx, `select id from clips where seq > ? and state = 'gone' limit 1`, []any{int64(to)}, &id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c, err := t.clip(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := t.loseClip(ctx, id, c, "the SOC lost it, and it was deleted on the box after an earlier upload"); err != nil {
+			return err
+		}
+	}
+}
