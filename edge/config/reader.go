@@ -116,12 +116,6 @@ func (o object) items(key string) []*node {
 	return n.items
 }
 
-// empty says whether the list at key is absent or has no items.
-func (o object) empty(key string) bool {
-	n := o.vals[key]
-	return n == nil || n.form == formNull || n.form == formList && len(n.items) == 0
-}
-
 // maxText bounds what a person gives as a name or a path.
 const maxText = 1000
 
