@@ -24,6 +24,8 @@ type Signal struct {
 	Key []byte
 	// First: no other event frame has come since the line was opened or the program started.
 	First bool
+	// Opened is when the line was opened: First says something only about what the journal had from before. Zero: not known.
+	Opened Stamp
 	// Dated: Key contains the panel's time of day, so that an equal Key minutes later can only be the same fact.
 	Dated bool
 }

@@ -35,6 +35,7 @@ type session struct {
 	port   panel.Port
 	sink   panel.Sink
 	col    collector
+	opened edge.Stamp
 	start  []byte // the first two bytes
 	blocks bool   // a good block has come
 
@@ -56,7 +57,7 @@ func newSession(s *panel.Settings, o panel.SessionOptions) panel.Session {
 
 // Run receives blocks until ctx ends or the port fails.
 func (s *session) Run(ctx context.Context, port panel.Port, sink panel.Sink) error {
-	s.port, s.sink = port, sink
+	s.port, s.sink, s.opened = port, sink, s.o.Clock.Now()
 	return panel.RunPump(ctx, port, s.o.Clock, s.talk)
 }
 
@@ -183,15 +184,9 @@ func (s *session) handle(ctx context.Context, f Frame, raw []byte, at edge.Stamp
 	switch f.FC {
 	case FCEvent, FCOldEvent:
 		sigs := eventSignals(f, raw, at, s.o.Location)
-		first := s.isFirst(sigs[0].Key)
-		for i := range sigs {
-			sigs[i].First = first
-		}
 		return s.signal(ctx, f, at, sigs...)
 	case FCText:
-		sig := textSignal(f, raw, at)
-		sig.First = s.isFirst(sig.Key)
-		return s.signal(ctx, f, at, sig)
+		return s.signal(ctx, f, at, textSignal(f, raw, at))
 	case FCAck, FCReject, FCAltAck, FCAltReject, FCStandby, FCHangUp, FCLogin:
 		return nil // our own echo, or talk between others: an answer to an answer would never end
 	case FCAccount:
@@ -207,6 +202,13 @@ func (s *session) handle(ctx context.Context, f Frame, raw []byte, at edge.Stamp
 // it again.
 func (s *session) signal(ctx context.Context, f Frame, at edge.Stamp, sigs ...edge.Signal) error {
 	s.settle = false
+	first := s.isFirst(sigs[0].Key)
+	for i := range sigs {
+		sigs[i].First, sigs[i].Opened = first, s.opened
+		if !f.WantsAck() {
+			sigs[i].Key = nil // a panel that waits for no answer never says the same fact twice
+		}
+	}
 	if err := s.sink.Signal(ctx, sigs...); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

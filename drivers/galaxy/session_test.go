@@ -175,6 +175,38 @@ func TestDamagedByteRejectsTheBlock(t *testing.T) {
 	})
 }
 
+// TestNoAckWantedIsNeverARepeat: a panel that waits for no answer does not repeat itself, so that the same block again is
+// another alarm; what may be a repeat says when its line was opened.
+func TestNoAckWantedIsNeverARepeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &slowSink{}
+		line, _, end := start(t, sink)
+		wants, wantsNot := unhex(t, worked[2].hex), unhex(t, "0E 4E 74 69 31 31 3A 34 36 2F 42 41 31 30 31 31 B7")
+		text := Frame{FC: FCText, Data: []byte("INTRUDER SHOP")}
+		noText, err := text.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range [][]byte{wants, wantsNot, noText} {
+			line.Write(b)
+			time.Sleep(time.Second)
+		}
+		line.Close()
+		end()
+		if len(sink.sigs) != 3 {
+			t.Fatalf("%d signals, want 3", len(sink.sigs))
+		}
+		for i, s := range sink.sigs {
+			if got, want := len(s.Key) > 0, i == 0; got != want {
+				t.Errorf("signal %d has a key: %v, want %v", i, got, want)
+			}
+			if d, ok := s.At.Since(s.Opened); !ok || d < 0 || d > 3*time.Second {
+				t.Errorf("signal %d: line opened %v before its arrival (%v)", i, d, ok)
+			}
+		}
+	})
+}
+
 // TestNoBlockInsideABlock: a text whose data is a whole good event block, arriving with pauses, is one text and no event.
 func TestNoBlockInsideABlock(t *testing.T) {
 	inner := unhex(t, worked[2].hex)

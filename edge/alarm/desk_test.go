@@ -25,6 +25,7 @@ type shop struct {
 	clock *edgetest.Clock
 	dir   string
 	stop  func()
+	began edge.Stamp // when the lines were opened
 }
 
 var shopPanels = map[edge.PanelID]Panel{
@@ -53,7 +54,7 @@ func openShop(t *testing.T, dir string, clock *edgetest.Clock) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{Desk: d, t: t, j: j, clock: clock, dir: dir}
+	s := &shop{Desk: d, t: t, j: j, clock: clock, dir: dir, began: clock.Advance(time.Millisecond)}
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
@@ -73,7 +74,7 @@ func (s *shop) restart() *shop { s.stop(); return openShop(s.t, s.dir, s.clock) 
 func (s *shop) say(panel edge.PanelID, sigs ...edge.Signal) {
 	s.t.Helper()
 	for i := range sigs {
-		sigs[i].At = s.clock.Now()
+		sigs[i].At, sigs[i].Opened = s.clock.Now(), s.began
 	}
 	if err := s.Panel(panel).Signal(s.t.Context(), sigs...); err != nil {
 		s.t.Fatalf("Signal: %v", err)
@@ -186,6 +187,41 @@ func TestRepeats(t *testing.T) {
 			s.say("intruder", dated(alarm))
 			return s
 		}, "intruder intruder"},
+		{"a second hold-up a minute later on the line that brought the first, without a time", func(s *shop) *shop {
+			s.say("intruder", first(block("HA", "HA03")))
+			s.clock.Advance(time.Minute)
+			s.say("intruder", first(block("HA", "HA03")))
+			return s
+		}, "hold-up hold-up"},
+		{"our ack is lost once more after the restart", func(s *shop) *shop {
+			s.say("intruder", dated(alarm))
+			s.clock.Reboot("boot-2")
+			s.clock.Advance(10 * time.Minute)
+			s = s.restart()
+			for range 4 {
+				s.say("intruder", first(dated(alarm)))
+				s.clock.Advance(2500 * time.Millisecond)
+			}
+			return s
+		}, "intruder"},
+		{"a box whose clock begins in 1970 at each boot: yesterday's fire and today's", func(s *shop) *shop {
+			s.clock.Step(-s.clock.Now().Wall.Sub(time.Unix(60, 0)))
+			s.say("fire", dated(fire))
+			s.clock.Reboot("boot-2")
+			s.clock.Step(time.Minute)
+			s = s.restart()
+			s.say("fire", first(dated(fire)))
+			return s
+		}, "fire fire"},
+		{"a box whose clock begins in 1970, a fire from the buffer", func(s *shop) *shop {
+			s.clock.Step(-s.clock.Now().Wall.Sub(time.Unix(60, 0)))
+			s.say("fire", dated(fire))
+			s.clock.Reboot("boot-2")
+			s.clock.Step(time.Minute)
+			s = s.restart()
+			s.say("fire", old(dated(fire)))
+			return s
+		}, "fire fire"},
 		{"first after a restart, a day later at the same time of day", func(s *shop) *shop {
 			s.say("intruder", dated(alarm))
 			s.clock.Advance(24 * time.Hour)

@@ -40,14 +40,27 @@ func repeats(s edge.Signal, m journal.PanelMemory) bool {
 	if len(s.Key) == 0 || m.Settled || !slices.ContainsFunc(m.Keys, func(k []byte) bool { return string(k) == string(s.Key) }) {
 		return false
 	}
-	return within(s.At, m.At, repeatWithin) || s.First && within(s.At, m.At, window(s))
+	return within(s.At, m.At, repeatWithin) || s.First && before(m.At, s.Opened) && within(s.At, m.At, window(s))
+}
+
+// before says whether at is surely before the line was opened: the panel's retries on one line end within repeatWithin.
+func before(at, opened edge.Stamp) bool {
+	if opened == (edge.Stamp{}) {
+		return false
+	}
+	d, ok := opened.Since(at)
+	return !ok || d > 0
 }
 
 // within says whether now is at most d after then. Over a reboot only the wall clock can tell; one that has gone
-// back proves nothing, and an event too many does less harm than one too few.
+// back proves nothing, nor one that was never set (each boot of such a box is on the same day of 1970), and an event too
+// many does less harm than one too few.
 func within(now, then edge.Stamp, d time.Duration) bool {
 	gone, ok := now.Since(then)
 	if !ok {
+		if now.ClockState() == edge.ClockUnset || then.ClockState() == edge.ClockUnset {
+			return false
+		}
 		gone = now.Wall.Sub(then.Wall)
 	}
 	return gone >= 0 && gone <= d
