@@ -69,6 +69,7 @@ type Journal struct {
 	full  bool     // the reserve was given up; the writer's alone
 	// fullTold: the event that says so is journalled; the writer's alone.
 	fullTold bool
+	shrunk   edge.Stamp // last try to shrink the write-ahead log; the writer's alone
 
 	lanes   [3]notifier // by lane
 	clips   notifier

@@ -57,7 +57,31 @@ func (j *Journal) relieve(ctx context.Context) bool {
 		freed = clip > 0 || pruned
 		return err
 	})
-	return err == nil && freed
+	return err == nil && freed || j.sacrifice(ctx)
+}
+
+// sacrifice deletes the oldest clip that the SOC has not got: a clip never outranks an alarm. The file goes first, for
+// without its room nothing can be committed; if the loss cannot be journalled even so, the next Open finds that the file is
+// missing and says it.
+func (j *Journal) sacrifice(ctx context.Context) bool {
+	var id edge.ClipID
+	var name string
+	err := j.store.row(ctx, `select id, clip_file from clips where clip_file is not null order by seq, id limit 1`, nil, &id, &name)
+	if err != nil || os.Remove(filepath.Join(j.ClipDir(), name)) != nil {
+		return false
+	}
+	j.opt.Log.Error("the data disk is full: a clip was deleted so that events can be recorded", "clip", id)
+	err = j.alone(ctx, func(ctx context.Context, t *tx) error {
+		c, err := t.clip(ctx, id)
+		if err != nil {
+			return err
+		}
+		return t.loseClip(ctx, id, c, "deleted, the data disk is full")
+	})
+	if err != nil {
+		j.opt.Log.Warn("journal: the loss of a clip is not journalled yet", "clip", id, "err", err)
+	}
+	return true
 }
 
 // tellFull journals that the disk is full, and that it is not any more.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"sitewatch/edge"
 )
@@ -21,7 +22,7 @@ const (
 	lookAfter    = 64 << 10 // bytes added between two looks at the file
 	mergeNotes   = 8        // so many events-lost events with nothing between become one; fewer would free nothing
 	walKeepBytes = 16 << 20 // the write-ahead log is cut back to this
-	walMaxBytes  = 64 << 20 // above, the writer waits for readers to empty it
+	walMaxBytes  = 64 << 20 // above, the writer tries to cut it back
 )
 
 // spaceUse is when to look at the file again.
@@ -255,9 +256,8 @@ func (j *Journal) idle(ctx context.Context) error {
 	if err == nil && j.memory.noted() {
 		err = j.alone(ctx, func(context.Context, *tx) error { return nil })
 	}
-	if st, e := os.Stat(j.Path() + "-wal"); err == nil && e == nil && st.Size() > walMaxBytes {
-		var busy, inLog, moved int
-		err = j.store.row(ctx, `pragma wal_checkpoint(truncate)`, nil, &busy, &inLog, &moved)
+	if err == nil {
+		err = j.shrinkLog(ctx)
 	}
 	if err != nil {
 		if fatal := j.fatal(err); fatal != nil {
@@ -272,4 +272,30 @@ func (j *Journal) idle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// shrinkEvery is the pause between two tries to shrink the write-ahead log.
+const shrinkEvery = time.Minute
+
+// shrinkLog cuts back a write-ahead log that a storm or a reader has made large. A reader that holds it, as 'gateway verify'
+// may for a while, is not waited for: an alarm would wait with us.
+func (j *Journal) shrinkLog(ctx context.Context) error {
+	st, err := os.Stat(j.Path() + "-wal")
+	if err != nil || st.Size() <= walMaxBytes {
+		return nil
+	}
+	now := j.opt.Clock.Now()
+	if d, ok := now.Since(j.shrunk); ok && d < shrinkEvery {
+		return nil
+	}
+	j.shrunk = now
+	if _, err := j.store.conn.ExecContext(ctx, `pragma busy_timeout = 0`); err != nil {
+		return err
+	}
+	var busy, inLog, moved int
+	err = j.store.row(ctx, `pragma wal_checkpoint(truncate)`, nil, &busy, &inLog, &moved)
+	if _, e := j.store.conn.ExecContext(ctx, fmt.Sprintf(`pragma busy_timeout = %d`, busyMillis)); err == nil {
+		err = e
+	}
+	return err
 }

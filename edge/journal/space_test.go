@@ -238,24 +238,58 @@ func TestStatusCountsWhatWaits(t *testing.T) {
 	}
 }
 
-func TestFullDiskLivesOnTheReserve(t *testing.T) {
-	dir := t.TempDir()
+// smallDisk mounts a disk of 64 MiB for the test, and returns it with a function that takes all the room that is left.
+func smallDisk(t *testing.T) (dir string, fill func()) {
+	t.Helper()
+	dir = t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
 		t.Skipf("a small disk of its own needs root: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	return dir, func() {
+		t.Helper()
+		f, err := os.Create(filepath.Join(dir, "somebody-elses-file"))
+		must(t, err)
+		for n := 64 << 10; n > 0; {
+			if _, err := f.Write(make([]byte, n)); errors.Is(err, syscall.ENOSPC) {
+				n /= 2
+			} else {
+				must(t, err)
+			}
+		}
+		must(t, f.Close())
+	}
+}
+
+func TestFireOutranksClipsOnAFullDisk(t *testing.T) {
+	dir, fill := smallDisk(t)
 	b := open(t, testOptions(dir))
-	fill := filepath.Join(dir, "somebody-elses-file")
-	f, err := os.Create(fill)
-	must(t, err)
-	for n := 64 << 10; n > 0; {
-		if _, err := f.Write(make([]byte, n)); errors.Is(err, syscall.ENOSPC) {
-			n /= 2
-		} else {
-			must(t, err)
+	for range 10 {
+		id := edge.ClipID(edge.NewID())
+		b.append(edge.Event{Kind: edge.KindIntruder, Clips: []edge.ClipRef{{ID: id, Camera: "door"}}})
+		path := filepath.Join(dir, "clips", string(id)+".mp4")
+		must(t, os.WriteFile(path, make([]byte, 1<<20), 0o600))
+		must(t, b.ClipReady(t.Context(), edge.ClipFact{ID: id}, edge.ClipFile{ID: id, Part: edge.PartClip, Path: path, SizeBytes: 1 << 20}))
+	}
+	fill()
+	// The SOC is away: nothing is acked, no clip is uploaded. The reserve is used up first.
+	for i := 0; b.kinds()[edge.KindClipLost] == 0; i++ {
+		if i > 300 {
+			t.Fatal("the reserve has no end")
+		}
+		for n := range 100 {
+			if _, err := b.Append(t.Context(), filler(edge.KindFire, n)); err != nil {
+				t.Fatalf("a fire was refused while there were clips to delete: %v", err)
+			}
 		}
 	}
-	must(t, f.Close())
+	b.verify()
+}
+
+func TestFullDiskLivesOnTheReserve(t *testing.T) {
+	dir, fill := smallDisk(t)
+	b := open(t, testOptions(dir))
+	fill()
 	for i := range 500 {
 		b.append(filler(edge.KindFire, i))
 	}
@@ -275,6 +309,7 @@ func TestFullDiskLivesOnTheReserve(t *testing.T) {
 		}
 	}
 	wait(edge.KindDiskFull)
+	var err error
 	for i := 0; err == nil; i++ { // until the reserve is used up too
 		if i > 100_000 {
 			t.Fatal("a full disk has endless room")
@@ -285,7 +320,7 @@ func TestFullDiskLivesOnTheReserve(t *testing.T) {
 		t.Fatalf("Append = %v, want ErrFull with a hint", err)
 	}
 	must(t, b.Acked(t.Context(), edge.Routine, b.Last())) // a cursor needs no new page of the file
-	must(t, os.Remove(fill))
+	must(t, os.Remove(filepath.Join(dir, "somebody-elses-file")))
 	b.append(edge.Event{Kind: edge.KindFire})
 	wait(edge.KindDiskFull.Restored())
 	if st, err := os.Stat(b.reservePath()); err != nil || st.Size() != reserveBytes {

@@ -10,11 +10,14 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
+// busyMillis is how long the writer waits for a lock; nothing else writes.
+const busyMillis = 5000
+
 // openWriter opens the file for the one writer. FULL makes each commit wait for the disk (P1); the driver's default
 // for WAL would be NORMAL, which loses commits in a power cut.
 func openWriter(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite3", fileURL(path)+
-		"?_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_busy_timeout=5000&_txlock=immediate")
+		fmt.Sprintf("?_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_busy_timeout=%d&_txlock=immediate", busyMillis))
 	if err != nil {
 		return nil, err
 	}
