@@ -260,6 +260,14 @@ func TestRepeats(t *testing.T) {
 			s.say("intruder", old(dated(alarm)))
 			return s
 		}, "intruder"},
+		{"two acks are lost, and the text comes after the third", func(s *shop) *shop {
+			for range 3 {
+				s.say("fire", dated(fire))
+				s.clock.Advance(2600 * time.Millisecond)
+			}
+			s.say("fire", text("KITCHEN"))
+			return s
+		}, "fire amended"},
 		{"the same over a restart, and the ack of the re-sent one is lost too", func(s *shop) *shop {
 			s.say("intruder", dated(alarm))
 			s.clock.Advance(5 * time.Hour)

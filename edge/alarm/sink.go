@@ -82,6 +82,9 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 		}
 		if again {
 			s.desk.opt.Log.Debug("panel repeated itself", "panel", s.panel)
+			if sig.Kind != edge.KindAmended && resent == 0 {
+				s.memory.EventAt = sig.At // the text comes after an ack that the panel has heard, however many were lost
+			}
 			continue
 		}
 		en := journal.Entry{Key: sig.Key, Old: sig.Old, At: sig.At}
