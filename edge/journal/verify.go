@@ -26,8 +26,12 @@ func anchorMessage(id edge.JournalID, seq edge.Seq, hash [32]byte) []byte {
 	return append(m, hash[:]...)
 }
 
-// Verify walks the hash chain of the journal file at path, which another process may have open. *ChainError says where
-// it breaks: an event was changed, or is missing without an anchor or a gap that says so.
+// verifyPage is how many events are read in one transaction. While one is open the write-ahead log of a running gateway
+// can only grow, and a large journal takes minutes to walk.
+const verifyPage = 1000
+
+// Verify walks the hash chain of the journal file at path, which another process may have open and go on writing and pruning.
+// *ChainError says where it breaks: an event was changed, or is missing without an anchor or a gap that says so.
 func Verify(ctx context.Context, path string) error { return VerifySigned(ctx, path, nil) }
 
 // VerifySigned is Verify that also has each signature checked; one that is missing fails too.
@@ -37,14 +41,9 @@ func VerifySigned(ctx context.Context, path string, check func(message, signatur
 		return fmt.Errorf("verify %s: %w", path, err)
 	}
 	defer db.Close()
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}) // one snapshot, while events go on being appended
-	if err != nil {
-		return fmt.Errorf("verify %s: %w", path, err)
-	}
-	defer tx.Rollback()
-	v := verifier{tx: tx, check: check}
-	for _, f := range []func(context.Context) error{v.start, v.gaps, v.events} {
-		if err := f(ctx); err != nil {
+	v := verifier{check: check}
+	for done := false; !done; {
+		if done, err = v.page(ctx, db); err != nil {
 			return fmt.Errorf("verify %s: %w", path, err)
 		}
 	}
@@ -52,7 +51,7 @@ func VerifySigned(ctx context.Context, path string, check func(message, signatur
 }
 
 type verifier struct {
-	tx    *sql.Tx
+	tx    *sql.Tx // of this page
 	check func(message, signature []byte) error
 	id    edge.JournalID
 	head  head
@@ -60,21 +59,45 @@ type verifier struct {
 	spans []edge.Gap
 }
 
+// page proves the next events in a snapshot of its own. done: they reach to the head of that snapshot.
+func (v *verifier) page(ctx context.Context, db *sql.DB) (done bool, err error) {
+	if v.tx, err = db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
+		return false, err
+	}
+	defer v.tx.Rollback() // it has only read
+	if err := v.start(ctx); err != nil {
+		return false, err
+	}
+	if err := v.gaps(ctx); err != nil {
+		return false, err
+	}
+	return v.events(ctx)
+}
+
+// start reads the head, and the anchor: what was pruned behind it since the page before needs no proof any more.
 func (v *verifier) start(ctx context.Context) error {
 	var hash, sig []byte
 	if err := v.tx.QueryRowContext(ctx, `select id, head_seq, head_hash from journal`).Scan(&v.id, &v.head.seq, &hash); err != nil {
 		return err
 	}
 	copy(v.head.hash[:], hash)
-	err := v.tx.QueryRowContext(ctx, `select seq, hash, signature from anchors`).Scan(&v.at.seq, &hash, &sig)
+	var anchor head
+	err := v.tx.QueryRowContext(ctx, `select seq, hash, signature from anchors`).Scan(&anchor.seq, &hash, &sig)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	copy(v.at.hash[:], hash)
-	return v.signed(v.at.seq, anchorMessage(v.id, v.at.seq, v.at.hash), sig)
+	copy(anchor.hash[:], hash)
+	if anchor.seq == v.at.seq && anchor.hash != v.at.hash {
+		return &ChainError{anchor.seq, "was not what the anchor says"}
+	}
+	if anchor.seq <= v.at.seq {
+		return nil
+	}
+	v.at = anchor
+	return v.signed(anchor.seq, anchorMessage(v.id, anchor.seq, anchor.hash), sig)
 }
 
 func (v *verifier) signed(seq edge.Seq, message, sig []byte) error {
@@ -93,6 +116,7 @@ func (v *verifier) gaps(ctx context.Context) error {
 		return err
 	}
 	defer rows.Close()
+	v.spans = v.spans[:0]
 	for rows.Next() {
 		var g edge.Gap
 		var seq sql.NullInt64
@@ -124,35 +148,37 @@ func (v *verifier) allowed(from, to edge.Seq) bool {
 	return false
 }
 
-func (v *verifier) events(ctx context.Context) error {
-	rows, err := v.tx.QueryContext(ctx, `select seq, prev, hash, body from events where seq > ? order by seq`, int64(v.at.seq))
+func (v *verifier) events(ctx context.Context) (done bool, err error) {
+	rows, err := v.tx.QueryContext(ctx, `select seq, prev, hash, body from events where seq > ? order by seq limit ?`,
+		int64(v.at.seq), verifyPage)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	n := 0
+	for ; rows.Next(); n++ {
 		var seq edge.Seq
 		var prev, hash, body []byte
 		if err := rows.Scan(&seq, &prev, &hash, &body); err != nil {
-			return err
+			return false, err
 		}
 		if len(prev) != 32 || len(hash) != 32 {
-			return &ChainError{seq, "was changed: a hash has 32 bytes"}
+			return false, &ChainError{seq, "was changed: a hash has 32 bytes"}
 		}
 		if err := v.event(seq, [32]byte(prev), [32]byte(hash), body); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
+	if err := rows.Err(); err != nil || n == verifyPage {
+		return false, err
 	}
 	switch {
 	case v.at.seq < v.head.seq && !v.allowed(v.at.seq+1, v.head.seq):
-		return &ChainError{v.at.seq + 1, fmt.Sprintf("missing; the journal goes on to %d", v.head.seq)}
+		return false, &ChainError{v.at.seq + 1, fmt.Sprintf("missing; the journal goes on to %d", v.head.seq)}
 	case v.at.seq == v.head.seq && v.at.hash != v.head.hash:
-		return &ChainError{v.at.seq, "is not the head that the journal names"}
+		return false, &ChainError{v.at.seq, "is not the head that the journal names"}
 	}
-	return nil
+	return true, nil
 }
 
 func (v *verifier) event(seq edge.Seq, prev, hash [32]byte, body []byte) error {
