@@ -93,12 +93,7 @@ func (j *Journal) removeFiles(names []string) {
 
 // missingFiles makes clips lost whose file is not there: no ready clip lacks its file.
 func (j *Journal) missingFiles(ctx context.Context) error {
-	type row struct {
-		id          edge.ClipID
-		still, clip sql.NullString
-		sent        int
-	}
-	var all []row
+	var all []doomed
 	rows, err := j.store.query(ctx, `select id, still_file, clip_file, clip_sent from clips
 		where still_file is not null or clip_file is not null`)
 	if err != nil {
@@ -106,7 +101,7 @@ func (j *Journal) missingFiles(ctx context.Context) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var r row
+		var r doomed
 		if err := rows.Scan(&r.id, &r.still, &r.clip, &r.sent); err != nil {
 			return err
 		}
@@ -121,31 +116,34 @@ func (j *Journal) missingFiles(ctx context.Context) error {
 		if !noStill && !noClip {
 			continue
 		}
-		if err := j.alone(ctx, func(ctx context.Context, t *tx) error { return t.missing(ctx, r.id, r.sent, noStill, noClip) }); err != nil {
+		if err := j.alone(ctx, func(ctx context.Context, t *tx) error {
+			return t.missing(ctx, r, noStill, noClip, "its file is missing on the disk")
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tx) missing(ctx context.Context, id edge.ClipID, sent int, noStill, noClip bool) error {
+// missing forgets files that are not there; a clip that the SOC has not got either is lost, if it is not already.
+func (t *tx) missing(ctx context.Context, d doomed, noStill, noClip bool, reason string) error {
 	if noStill {
-		if _, err := t.exec(ctx, `update clips set still_file = null where id = ?`, string(id)); err != nil {
+		if _, err := t.exec(ctx, `update clips set still_file = null where id = ?`, string(d.id)); err != nil {
 			return err
 		}
 	}
 	if !noClip {
 		return nil
 	}
-	if sent == 1 {
-		_, err := t.exec(ctx, `update clips set state = 'gone', clip_file = null where id = ?`, string(id))
+	if d.sent == 1 {
+		_, err := t.exec(ctx, `update clips set state = 'gone', clip_file = null where id = ?`, string(d.id))
 		return err
 	}
-	c, err := t.clip(ctx, id)
-	if err != nil {
+	c, err := t.clip(ctx, d.id)
+	if err != nil || c.state == clipLost {
 		return err
 	}
-	return t.loseClip(ctx, id, c, "its file is missing on the disk")
+	return t.loseClip(ctx, d.id, c, reason)
 }
 
 func (j *Journal) hasFile(name string) bool {

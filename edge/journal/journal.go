@@ -69,6 +69,7 @@ type Journal struct {
 	full  bool     // the reserve was given up; the writer's alone
 	// fullTold: the event that says so is journalled; the writer's alone.
 	fullTold bool
+	unsaid   []doomed   // clips given up for room whose rows could not be written yet; the writer's alone
 	shrunk   edge.Stamp // last try to shrink the write-ahead log; the writer's alone
 
 	lanes   [3]notifier // by lane

@@ -2,9 +2,11 @@ package journal
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"sitewatch/edge"
@@ -60,32 +62,83 @@ func (j *Journal) relieve(ctx context.Context) bool {
 	return err == nil && freed || j.sacrifice(ctx)
 }
 
-// sacrifice deletes the oldest clip that the SOC has not got: a clip never outranks an alarm. The file goes first, for
-// without its room nothing can be committed; if the loss cannot be journalled even so, the next Open finds that the file is
-// missing and says it.
+// sacrifice deletes the files of one clip, those that are at the SOC first, then the oldest: a clip never outranks an alarm.
+// The files go first, for without their room nothing can be committed. The row follows as soon as that has room; until
+// then the clip is in unsaid, and after a restart Open finds that its file is missing.
 func (j *Journal) sacrifice(ctx context.Context) bool {
-	var id edge.ClipID
-	var name string
-	err := j.store.row(ctx, `select id, clip_file from clips where clip_file is not null order by seq, id limit 1`, nil, &id, &name)
-	if err != nil || os.Remove(filepath.Join(j.ClipDir(), name)) != nil {
+	d, err := j.nextSacrifice(ctx)
+	if err != nil {
 		return false
 	}
-	j.opt.Log.Error("the data disk is full: a clip was deleted so that events can be recorded", "clip", id)
-	err = j.alone(ctx, func(ctx context.Context, t *tx) error {
-		c, err := t.clip(ctx, id)
-		if err != nil {
-			return err
+	names := []string{d.still.String, d.clip.String}
+	for _, n := range names {
+		if n == "" {
+			continue
 		}
-		return t.loseClip(ctx, id, c, "deleted, the data disk is full")
-	})
-	if err != nil {
-		j.opt.Log.Warn("journal: the loss of a clip is not journalled yet", "clip", id, "err", err)
+		if err := os.Remove(filepath.Join(j.ClipDir(), n)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			j.opt.Log.Warn("journal: a clip stays on a full disk", "err", err)
+		}
 	}
+	j.opt.Log.Error("the data disk is full: a clip was deleted so that events can be recorded", "clip", d.id)
+	j.unsaid = append(j.unsaid, d)
+	j.sayUnsaid(ctx) // when that finds no room, the next clip may make it
 	return true
+}
+
+// doomed is a clip whose files are deleted while its row still names them.
+type doomed struct {
+	id          edge.ClipID
+	still, clip sql.NullString
+	sent        int
+}
+
+// nextSacrifice returns the clip to go next; sql.ErrNoRows: none has files any more.
+func (j *Journal) nextSacrifice(ctx context.Context) (doomed, error) {
+	rows, err := j.store.query(ctx, `select id, still_file, clip_file, clip_sent from clips
+		where clip_file is not null or still_file is not null
+		order by (clip_file is null or clip_sent <> 0) and (still_file is null or still_sent <> 0) desc,
+			state in ('wanted', 'cutting'), seq, id limit ?`, len(j.unsaid)+1)
+	if err != nil {
+		return doomed{}, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d doomed
+		if err := rows.Scan(&d.id, &d.still, &d.clip, &d.sent); err != nil {
+			return doomed{}, err
+		}
+		if !slices.ContainsFunc(j.unsaid, func(u doomed) bool { return u.id == d.id }) {
+			return d, nil
+		}
+	}
+	return doomed{}, errors.Join(rows.Err(), sql.ErrNoRows)
+}
+
+// sayUnsaid brings the rows of sacrificed clips in line with the disk, with an event for each that the SOC has not got.
+func (j *Journal) sayUnsaid(ctx context.Context) {
+	for len(j.unsaid) > 0 {
+		some := j.unsaid[:min(len(j.unsaid), 64)]
+		err := j.alone(ctx, func(ctx context.Context, t *tx) error {
+			for _, d := range some {
+				if err := t.missing(ctx, d, d.still.Valid, d.clip.Valid, "deleted, the data disk is full"); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			if !errors.Is(err, ErrFull) {
+				j.opt.Log.Warn("journal: the loss of clips is not journalled yet", "err", err)
+			}
+			return
+		}
+		j.unsaid = j.unsaid[len(some):]
+	}
 }
 
 // tellFull journals that the disk is full, and that it is not any more.
 func (j *Journal) tellFull(ctx context.Context) error {
+	j.sayUnsaid(ctx)
 	ev := edge.Event{Kind: edge.KindDiskFull, Why: "The data disk is full; events are still recorded on a small reserve."}
 	switch {
 	case j.full && !j.fullTold:

@@ -140,7 +140,8 @@ func (j *Journal) drain(ctx context.Context, group []*request) error {
 // not fail the others. It returns an error only when the file or the disk cannot be trusted any more.
 func (j *Journal) writeGroup(ctx context.Context, group []*request) error {
 	err := j.transact(ctx, group)
-	if errors.Is(err, ErrFull) && j.relieve(ctx) {
+	for errors.Is(err, ErrFull) && j.relieve(ctx) { // ends: each step deletes something
+		edge.Beat(ctx)
 		err = j.transact(ctx, group)
 	}
 	if err == nil {
