@@ -61,8 +61,17 @@ func (j *Journal) Acked(ctx context.Context, lane edge.Lane, through edge.Seq) e
 }
 
 // Rewind moves the lane's cursor back: a SOC restored from a backup knows less than it had acked. Events that were pruned
-// since are gone; an events-lost event then names them. A cursor at or below to stays.
+// since are gone; an events-lost event then names them. Files are offered again with their events; a clip that was deleted
+// here after its upload is lost, with its event. A cursor at or below to stays.
 func (j *Journal) Rewind(ctx context.Context, lane edge.Lane, to edge.Seq) error {
+	w, err := j.Watermark(ctx, lane)
+	if err != nil || w <= to {
+		return err
+	}
+	// Before the cursor moves: if we are killed in between, the SOC asks again and the rest is said then.
+	if err := j.loseGone(ctx, to); err != nil {
+		return fmt.Errorf("rewind %v lane: %w", lane, err)
+	}
 	return j.do(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, `update cursors set seq = ? where lane = ? and seq > ?`, int64(to), int64(lane), int64(to))
 		if err != nil || n == 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"sitewatch/edge"
 )
@@ -70,8 +71,8 @@ func (j *Journal) UploadRefused(ctx context.Context, id edge.ClipID, part edge.F
 	})
 }
 
-// offerAgain makes the files of events above `to` go again: a SOC that has lost the events has lost their files, too. It
-// answers at once for what it still has. A clip whose file was deleted here since is lost, and says so.
+// offerAgain makes the files of events above to go again: a SOC that has lost the events has lost their files, too. It
+// answers at once for what it still has.
 func (t *tx) offerAgain(ctx context.Context, to edge.Seq) error {
 	for _, q := range []string{
 		`update clips set clip_sent = 0 where seq > ? and clip_file is not null and clip_sent = 1`,
@@ -83,21 +84,47 @@ func (t *tx) offerAgain(ctx context.Context, to edge.Seq) error {
 		}
 		t.effects.uploads = t.effects.uploads || n > 0
 	}
-	for {
+	return nil
+}
+
+// loseGone says of the clips of events above to that are at the SOC only that they are lost, oldest first and a few in one
+// transaction: there may be a hundred thousand, and an alarm must not wait for them.
+func (j *Journal) loseGone(ctx context.Context, to edge.Seq) error {
+	rows, err := j.read.QueryContext(ctx, `select id from clips where seq > ? and state = 'gone' order by seq, id`, int64(to))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var ids []edge.ClipID
+	for rows.Next() {
 		var id edge.ClipID
-		err := t.row(ctx, `select id from clips where seq > ? and state = 'gone' limit 1`, []any{int64(to)}, &id)
-		if errors.Is(err, sql.ErrNoRows) {
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	rows.Close()
+	for some := range slices.Chunk(ids, 100) {
+		if err := j.do(ctx, func(ctx context.Context, t *tx) error {
+			for _, id := range some {
+				c, err := t.clip(ctx, id)
+				if errors.Is(err, ErrNoClip) || err == nil && c.state != clipGone {
+					continue // it was pruned, or said, meanwhile
+				}
+				if err != nil {
+					return err
+				}
+				if err := t.loseClip(ctx, id, c, "deleted on the box after an earlier upload"); err != nil {
+					return err
+				}
+			}
 			return nil
-		}
-		if err != nil {
-			return err
-		}
-		c, err := t.clip(ctx, id)
-		if err != nil {
-			return err
-		}
-		if err := t.loseClip(ctx, id, c, "the SOC lost it, and it was deleted on the box after an earlier upload"); err != nil {
+		}); err != nil {
 			return err
 		}
 	}
+	return nil
 }
