@@ -349,6 +349,25 @@ func TestRollbackOfNothing(t *testing.T) {
 	}
 }
 
+// TestRollbackThatFailedHalfWay: the connection is left inside a transaction, whose changes nobody was promised.
+func TestRollbackThatFailedHalfWay(t *testing.T) {
+	ctx := t.Context()
+	j, err := Open(ctx, testOptions(t.TempDir())) // without Run: the test is the writer
+	must(t, err)
+	defer j.Close()
+	for _, query := range []string{"begin immediate", "delete from cursors"} {
+		_, err := j.store.exec(ctx, query)
+		must(t, err)
+	}
+	must(t, j.alone(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.emit(ctx, edge.Event{Kind: edge.KindFire})
+		return err
+	}))
+	if _, err := j.Watermark(ctx, edge.Urgent); err != nil || j.Last() != 1 {
+		t.Errorf("last event %d, cursor %v; want the fire, and nothing of what was left open", j.Last(), err)
+	}
+}
+
 func TestJournalWorksInABubble(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -147,7 +147,7 @@ func (j *Journal) writeGroup(ctx context.Context, group []*request) error {
 	if err == nil {
 		return nil
 	}
-	if len(group) == 1 || isBroken(err) || isDiskError(err) {
+	if len(group) == 1 || isBroken(err) || isDiskError(err) || errors.Is(err, errStuck) {
 		for _, r := range group {
 			r.done <- err
 		}
@@ -176,7 +176,7 @@ func (j *Journal) fatal(err error) error {
 		if e := os.WriteFile(j.Path()+suspectSuffix, []byte(err.Error()+"\n"), 0o600); e != nil {
 			err = errors.Join(err, e)
 		}
-	case isDiskError(err):
+	case isDiskError(err), errors.Is(err, errStuck):
 	default:
 		return nil
 	}
@@ -187,7 +187,7 @@ func (j *Journal) fatal(err error) error {
 func (j *Journal) transact(ctx context.Context, group []*request) error {
 	t := &tx{store: j.store, j: j, head: j.head}
 	answers := make([]error, len(group))
-	if _, err := t.exec(ctx, "begin immediate"); err != nil {
+	if err := t.begin(ctx); err != nil {
 		return translate(err)
 	}
 	err := t.writeNotes(ctx)
@@ -221,6 +221,26 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 	}
 	return nil
 }
+
+// begin opens the transaction. A rollback that failed half-way leaves the one before open: it is rolled back now, for otherwise
+// every event would be refused from then on while the writer seems well.
+func (t *tx) begin(ctx context.Context) error {
+	_, err := t.exec(ctx, "begin immediate")
+	if err == nil {
+		return nil
+	}
+	if _, e := t.exec(ctx, "rollback"); e != nil {
+		if isFinished(e) {
+			return err // no transaction was open: it is something else
+		}
+		return errors.Join(errStuck, err, e)
+	}
+	_, err = t.exec(ctx, "begin immediate")
+	return err
+}
+
+// errStuck is a transaction that can neither be ended nor begun: only a new connection helps.
+var errStuck = errors.New("journal: the connection is stuck in a transaction")
 
 // finish does what a committed transaction has led to.
 func (j *Journal) finish(e effects) {
