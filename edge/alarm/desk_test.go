@@ -433,6 +433,16 @@ func TestTexts(t *testing.T) {
 			s.say("intruder", text("SHOP FLOOR"))
 			return s
 		}, "unknown", 0},
+		{"two connections of one panel, each with its own event and text", func(s *shop) *shop {
+			a, b := s.began, s.clock.Advance(time.Millisecond)
+			s.say("intruder", block("BA", "1"))
+			s.began = b
+			s.say("intruder", block("TA", "2"))
+			s.say("intruder", text("SHOP FLOOR, tamper"))
+			s.began = a
+			s.say("intruder", text("SHOP FLOOR"))
+			return s
+		}, "intruder tamper amended amended", 1},
 		{"event and text in one call", func(s *shop) *shop {
 			s.say("fire", block("FA", "0"))
 			s.say("intruder", block("BA", "1"), text("SHOP FLOOR"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"sitewatch/edge"
 	"sitewatch/edge/journal"
@@ -17,10 +18,11 @@ type Sink struct {
 	turn   chan struct{}       // holds one token: who has it may use what follows
 	memory journal.PanelMemory // as on disk, when loaded
 	loaded bool
+	said   map[time.Duration]spoken // by when the connection was opened, on the monotonic clock
 }
 
 func newSink(d *Desk, id edge.PanelID) *Sink {
-	s := &Sink{desk: d, panel: id, turn: make(chan struct{}, 1)}
+	s := &Sink{desk: d, panel: id, turn: make(chan struct{}, 1), said: map[time.Duration]spoken{}}
 	s.turn <- struct{}{}
 	return s
 }
@@ -83,13 +85,15 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 		if again {
 			s.desk.opt.Log.Debug("panel repeated itself", "panel", s.panel)
 			if sig.Kind != edge.KindAmended && resent == 0 {
+				s.said[sig.Opened.Mono] = spoken{s.memory.Event, sig.At}
 				s.memory.EventAt = sig.At // the text comes after an ack that the panel has heard, however many were lost
 			}
 			continue
 		}
 		en := journal.Entry{Key: sig.Key, Old: sig.Old, At: sig.At}
-		if sig.Kind == edge.KindAmended && (event > 0 || s.amendable(sig.At)) {
-			en.Event, en.Amends = amendment(sig, s.memory.Event), event
+		amends, ok := s.textOf(sig)
+		if sig.Kind == edge.KindAmended && (event > 0 || ok) {
+			en.Event, en.Amends = amendment(sig, amends), event
 		} else {
 			if sig.Kind == edge.KindAmended {
 				sig.Kind = edge.KindUnknown // a text whose event nobody knows
@@ -110,6 +114,9 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 		return err
 	}
 	s.committed(b, seqs, event)
+	if event > 0 {
+		s.spoke(sigs[0].Opened, s.memory.Event, s.memory.EventAt)
+	}
 	return nil
 }
 
@@ -144,9 +151,30 @@ func (s *Sink) matched(seqs []edge.Seq, sigs []edge.Signal) {
 	s.desk.opt.Journal.Matched(s.panel, m.At, seqs...)
 }
 
-// amendable says whether a text that arrives at now belongs to the panel's last event.
-func (s *Sink) amendable(now edge.Stamp) bool {
-	return s.memory.Event > 0 && !s.memory.Settled && within(now, s.memory.EventAt, textWithin)
+// spoken is the last event that came over one of a panel's connections.
+type spoken struct {
+	event edge.Seq
+	at    edge.Stamp
+}
+
+// textOf returns the event that a text belongs to: the last one of its connection when another connection of the panel has
+// spoken since, else the panel's last.
+func (s *Sink) textOf(sig edge.Signal) (event edge.Seq, ok bool) {
+	if e, known := s.said[sig.Opened.Mono]; known && e.event != s.memory.Event {
+		return e.event, within(sig.At, e.at, textWithin)
+	}
+	m := s.memory
+	return m.Event, m.Event > 0 && !m.Settled && within(sig.At, m.EventAt, textWithin)
+}
+
+// spoke remembers the last event of a connection for as long as a text may follow it.
+func (s *Sink) spoke(opened edge.Stamp, event edge.Seq, at edge.Stamp) {
+	for o, e := range s.said {
+		if !within(at, e.at, textWithin) {
+			delete(s.said, o)
+		}
+	}
+	s.said[opened.Mono] = spoken{event, at}
 }
 
 // amendment has no why: the SOC folds in what an amendment says, and the event's own sentence shall stay.
