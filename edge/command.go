@@ -25,3 +25,10 @@ const (
 	CommandExpired CommandState = "expired"
 	CommandUnknown CommandState = "unknown"
 )
+
+// CommandFact is what became of a command.
+type CommandFact struct {
+	ID      CommandID    `json:"id"`
+	State   CommandState `json:"state"`
+	Outcome string       `json:"outcome,omitempty"`
+}

@@ -237,6 +237,102 @@ func (x *EnrolReply) GetCa() []byte {
 	return nil
 }
 
+type RenewRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Csr           []byte                 `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"` // PKCS #10, DER; by the key of the present certificate
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewRequest) Reset() {
+	*x = RenewRequest{}
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewRequest) ProtoMessage() {}
+
+func (x *RenewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
+func (*RenewRequest) Descriptor() ([]byte, []int) {
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RenewRequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+type RenewReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER
+	Cas           [][]byte               `protobuf:"bytes,2,rep,name=cas,proto3" json:"cas,omitempty"`                 // DER: every CA that the box shall trust from now on
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewReply) Reset() {
+	*x = RenewReply{}
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewReply) ProtoMessage() {}
+
+func (x *RenewReply) ProtoReflect() protoreflect.Message {
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewReply.ProtoReflect.Descriptor instead.
+func (*RenewReply) Descriptor() ([]byte, []int) {
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RenewReply) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *RenewReply) GetCas() [][]byte {
+	if x != nil {
+		return x.Cas
+	}
+	return nil
+}
+
 type BoxMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -252,7 +348,7 @@ type BoxMessage struct {
 
 func (x *BoxMessage) Reset() {
 	*x = BoxMessage{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[2]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +360,7 @@ func (x *BoxMessage) String() string {
 func (*BoxMessage) ProtoMessage() {}
 
 func (x *BoxMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[2]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,7 +373,7 @@ func (x *BoxMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoxMessage.ProtoReflect.Descriptor instead.
 func (*BoxMessage) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{2}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BoxMessage) GetMessage() isBoxMessage_Message {
@@ -366,7 +462,7 @@ type SocMessage struct {
 
 func (x *SocMessage) Reset() {
 	*x = SocMessage{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[3]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +474,7 @@ func (x *SocMessage) String() string {
 func (*SocMessage) ProtoMessage() {}
 
 func (x *SocMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[3]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +487,7 @@ func (x *SocMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SocMessage.ProtoReflect.Descriptor instead.
 func (*SocMessage) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{3}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SocMessage) GetMessage() isSocMessage_Message {
@@ -477,13 +573,14 @@ type Hello struct {
 	Version       string                 `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`                 // of the box's program
 	Boot          string                 `protobuf:"bytes,8,opt,name=boot,proto3" json:"boot,omitempty"`
 	MonoNs        int64                  `protobuf:"varint,9,opt,name=mono_ns,json=monoNs,proto3" json:"mono_ns,omitempty"` // the box's time since that boot, at sending
+	Path          string                 `protobuf:"bytes,10,opt,name=path,proto3" json:"path,omitempty"`                   // the name of the box's path that this stream takes; empty: its only one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[4]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +592,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[4]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +605,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{4}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Hello) GetProtocol() uint32 {
@@ -574,6 +671,13 @@ func (x *Hello) GetMonoNs() int64 {
 	return 0
 }
 
+func (x *Hello) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
 // Welcome answers Hello.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -587,7 +691,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[5]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +703,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[5]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +716,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{5}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Welcome) GetProtocol() uint32 {
@@ -647,13 +751,14 @@ type Watermark struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lane          Lane                   `protobuf:"varint,1,opt,name=lane,proto3,enum=sitewatch.uplink.v1.Lane" json:"lane,omitempty"`
 	Through       uint64                 `protobuf:"varint,2,opt,name=through,proto3" json:"through,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"` // 32 bytes: of the record at `through`, when the SOC has it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Watermark) Reset() {
 	*x = Watermark{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[6]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +770,7 @@ func (x *Watermark) String() string {
 func (*Watermark) ProtoMessage() {}
 
 func (x *Watermark) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[6]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +783,7 @@ func (x *Watermark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watermark.ProtoReflect.Descriptor instead.
 func (*Watermark) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{6}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Watermark) GetLane() Lane {
@@ -695,6 +800,13 @@ func (x *Watermark) GetThrough() uint64 {
 	return 0
 }
 
+func (x *Watermark) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
 // Events are consecutive events of one lane, oldest first.
 type Events struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -707,7 +819,7 @@ type Events struct {
 
 func (x *Events) Reset() {
 	*x = Events{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[7]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +831,7 @@ func (x *Events) String() string {
 func (*Events) ProtoMessage() {}
 
 func (x *Events) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[7]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +844,7 @@ func (x *Events) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Events.ProtoReflect.Descriptor instead.
 func (*Events) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{7}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Events) GetLane() Lane {
@@ -767,7 +879,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[8]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +891,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[8]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +904,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{8}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Record) GetSeq() uint64 {
@@ -827,7 +939,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[9]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +951,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[9]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +964,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{9}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Ack) GetLane() Lane {
@@ -873,15 +985,16 @@ type Heartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TimeUnixMs    int64                  `protobuf:"varint,1,opt,name=time_unix_ms,json=timeUnixMs,proto3" json:"time_unix_ms,omitempty"`
 	MonoNs        int64                  `protobuf:"varint,2,opt,name=mono_ns,json=monoNs,proto3" json:"mono_ns,omitempty"`
-	LastSeq       uint64                 `protobuf:"varint,3,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"` // box only
-	Clock         string                 `protobuf:"bytes,4,opt,name=clock,proto3" json:"clock,omitempty"`                     // box only: synced, drifting or unset
+	LastSeq       uint64                 `protobuf:"varint,3,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`            // box only
+	Clock         string                 `protobuf:"bytes,4,opt,name=clock,proto3" json:"clock,omitempty"`                                // box only: synced, drifting or unset
+	EchoMonoNs    int64                  `protobuf:"varint,5,opt,name=echo_mono_ns,json=echoMonoNs,proto3" json:"echo_mono_ns,omitempty"` // SOC only: mono_ns of the box's heartbeat that this one answers; 0: it answers none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[10]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1006,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[10]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1019,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{10}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Heartbeat) GetTimeUnixMs() int64 {
@@ -937,6 +1050,13 @@ func (x *Heartbeat) GetClock() string {
 	return ""
 }
 
+func (x *Heartbeat) GetEchoMonoNs() int64 {
+	if x != nil {
+		return x.EchoMonoNs
+	}
+	return 0
+}
+
 type Command struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -952,7 +1072,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[11]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1084,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[11]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1097,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{11}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Command) GetId() string {
@@ -1040,7 +1160,7 @@ type CommandOutcome struct {
 
 func (x *CommandOutcome) Reset() {
 	*x = CommandOutcome{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[12]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +1172,7 @@ func (x *CommandOutcome) String() string {
 func (*CommandOutcome) ProtoMessage() {}
 
 func (x *CommandOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[12]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +1185,7 @@ func (x *CommandOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandOutcome.ProtoReflect.Descriptor instead.
 func (*CommandOutcome) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{12}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CommandOutcome) GetId() string {
@@ -1104,7 +1224,7 @@ type UploadRequest struct {
 
 func (x *UploadRequest) Reset() {
 	*x = UploadRequest{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[13]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1236,7 @@ func (x *UploadRequest) String() string {
 func (*UploadRequest) ProtoMessage() {}
 
 func (x *UploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[13]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1249,7 @@ func (x *UploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadRequest.ProtoReflect.Descriptor instead.
 func (*UploadRequest) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{13}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UploadRequest) GetMessage() isUploadRequest_Message {
@@ -1218,7 +1338,7 @@ type UploadReply struct {
 
 func (x *UploadReply) Reset() {
 	*x = UploadReply{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[14]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1350,7 @@ func (x *UploadReply) String() string {
 func (*UploadReply) ProtoMessage() {}
 
 func (x *UploadReply) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[14]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1363,7 @@ func (x *UploadReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadReply.ProtoReflect.Descriptor instead.
 func (*UploadReply) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{14}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UploadReply) GetMessage() isUploadReply_Message {
@@ -1333,7 +1453,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1465,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1478,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{15}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Offer) GetClip() string {
@@ -1422,7 +1542,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1554,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1567,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{16}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Resume) GetClip() string {
@@ -1482,7 +1602,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1614,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1627,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{17}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Chunk) GetOffset() int64 {
@@ -1528,13 +1648,14 @@ func (x *Chunk) GetData() []byte {
 type Progress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Offset        int64                  `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	MonoNs        int64                  `protobuf:"varint,2,opt,name=mono_ns,json=monoNs,proto3" json:"mono_ns,omitempty"` // on the SOC's own monotonic clock, when it had taken the bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1667,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,12 +1680,19 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{18}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Progress) GetOffset() int64 {
 	if x != nil {
 		return x.Offset
+	}
+	return 0
+}
+
+func (x *Progress) GetMonoNs() int64 {
+	if x != nil {
+		return x.MonoNs
 	}
 	return 0
 }
@@ -1578,7 +1706,7 @@ type Finish struct {
 
 func (x *Finish) Reset() {
 	*x = Finish{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1718,7 @@ func (x *Finish) String() string {
 func (*Finish) ProtoMessage() {}
 
 func (x *Finish) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +1731,7 @@ func (x *Finish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finish.ProtoReflect.Descriptor instead.
 func (*Finish) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{19}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{21}
 }
 
 // Stored says that the file is durable under its digest; the box may forget it.
@@ -1617,7 +1745,7 @@ type Stored struct {
 
 func (x *Stored) Reset() {
 	*x = Stored{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1757,7 @@ func (x *Stored) String() string {
 func (*Stored) ProtoMessage() {}
 
 func (x *Stored) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1770,7 @@ func (x *Stored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stored.ProtoReflect.Descriptor instead.
 func (*Stored) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{20}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Stored) GetClip() string {
@@ -1672,7 +1800,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1812,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1825,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{21}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Refused) GetClip() string {
@@ -1740,7 +1868,7 @@ type ClipState struct {
 
 func (x *ClipState) Reset() {
 	*x = ClipState{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1752,7 +1880,7 @@ func (x *ClipState) String() string {
 func (*ClipState) ProtoMessage() {}
 
 func (x *ClipState) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1765,7 +1893,7 @@ func (x *ClipState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClipState.ProtoReflect.Descriptor instead.
 func (*ClipState) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{22}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ClipState) GetClip() string {
@@ -1801,7 +1929,13 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\n" +
 	"EnrolReply\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x0e\n" +
-	"\x02ca\x18\x02 \x01(\fR\x02ca\"\x83\x02\n" +
+	"\x02ca\x18\x02 \x01(\fR\x02ca\" \n" +
+	"\fRenewRequest\x12\x10\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\"@\n" +
+	"\n" +
+	"RenewReply\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x10\n" +
+	"\x03cas\x18\x02 \x03(\fR\x03cas\"\x83\x02\n" +
 	"\n" +
 	"BoxMessage\x122\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1a.sitewatch.uplink.v1.HelloH\x00R\x05hello\x125\n" +
@@ -1815,7 +1949,7 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\x03ack\x18\x02 \x01(\v2\x18.sitewatch.uplink.v1.AckH\x00R\x03ack\x12>\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1e.sitewatch.uplink.v1.HeartbeatH\x00R\theartbeat\x128\n" +
 	"\acommand\x18\x04 \x01(\v2\x1c.sitewatch.uplink.v1.CommandH\x00R\acommandB\t\n" +
-	"\amessage\"\xdb\x01\n" +
+	"\amessage\"\xef\x01\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x12\x12\n" +
@@ -1825,7 +1959,9 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\blast_seq\x18\x06 \x01(\x04R\alastSeq\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12\x12\n" +
 	"\x04boot\x18\b \x01(\tR\x04boot\x12\x17\n" +
-	"\amono_ns\x18\t \x01(\x03R\x06monoNs\"\xaa\x01\n" +
+	"\amono_ns\x18\t \x01(\x03R\x06monoNs\x12\x12\n" +
+	"\x04path\x18\n" +
+	" \x01(\tR\x04path\"\xaa\x01\n" +
 	"\aWelcome\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12>\n" +
 	"\n" +
@@ -1833,10 +1969,11 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"watermarks\x12 \n" +
 	"\ftime_unix_ms\x18\x03 \x01(\x03R\n" +
 	"timeUnixMs\x12!\n" +
-	"\fheartbeat_ms\x18\x04 \x01(\rR\vheartbeatMs\"T\n" +
+	"\fheartbeat_ms\x18\x04 \x01(\rR\vheartbeatMs\"h\n" +
 	"\tWatermark\x12-\n" +
 	"\x04lane\x18\x01 \x01(\x0e2\x19.sitewatch.uplink.v1.LaneR\x04lane\x12\x18\n" +
-	"\athrough\x18\x02 \x01(\x04R\athrough\"\x87\x01\n" +
+	"\athrough\x18\x02 \x01(\x04R\athrough\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"\x87\x01\n" +
 	"\x06Events\x12-\n" +
 	"\x04lane\x18\x01 \x01(\x0e2\x19.sitewatch.uplink.v1.LaneR\x04lane\x125\n" +
 	"\arecords\x18\x02 \x03(\v2\x1b.sitewatch.uplink.v1.RecordR\arecords\x12\x17\n" +
@@ -1847,13 +1984,15 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\"N\n" +
 	"\x03Ack\x12-\n" +
 	"\x04lane\x18\x01 \x01(\x0e2\x19.sitewatch.uplink.v1.LaneR\x04lane\x12\x18\n" +
-	"\athrough\x18\x02 \x01(\x04R\athrough\"w\n" +
+	"\athrough\x18\x02 \x01(\x04R\athrough\"\x99\x01\n" +
 	"\tHeartbeat\x12 \n" +
 	"\ftime_unix_ms\x18\x01 \x01(\x03R\n" +
 	"timeUnixMs\x12\x17\n" +
 	"\amono_ns\x18\x02 \x01(\x03R\x06monoNs\x12\x19\n" +
 	"\blast_seq\x18\x03 \x01(\x04R\alastSeq\x12\x14\n" +
-	"\x05clock\x18\x04 \x01(\tR\x05clock\"\xc5\x01\n" +
+	"\x05clock\x18\x04 \x01(\tR\x05clock\x12 \n" +
+	"\fecho_mono_ns\x18\x05 \x01(\x03R\n" +
+	"echoMonoNs\"\xc5\x01\n" +
 	"\aCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -1895,9 +2034,10 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\x06offset\x18\x03 \x01(\x03R\x06offset\"3\n" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\"\"\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\";\n" +
 	"\bProgress\x12\x16\n" +
-	"\x06offset\x18\x01 \x01(\x03R\x06offset\"\b\n" +
+	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x17\n" +
+	"\amono_ns\x18\x02 \x01(\x03R\x06monoNs\"\b\n" +
 	"\x06Finish\"K\n" +
 	"\x06Stored\x12\x12\n" +
 	"\x04clip\x18\x01 \x01(\tR\x04clip\x12-\n" +
@@ -1922,10 +2062,11 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"PART_STILL\x10\x01\x12\r\n" +
 	"\tPART_CLIP\x10\x022X\n" +
 	"\tEnrolment\x12K\n" +
-	"\x05Enrol\x12!.sitewatch.uplink.v1.EnrolRequest\x1a\x1f.sitewatch.uplink.v1.EnrolReply2\xaa\x01\n" +
+	"\x05Enrol\x12!.sitewatch.uplink.v1.EnrolRequest\x1a\x1f.sitewatch.uplink.v1.EnrolReply2\xf7\x01\n" +
 	"\x06Uplink\x12L\n" +
 	"\x04Link\x12\x1f.sitewatch.uplink.v1.BoxMessage\x1a\x1f.sitewatch.uplink.v1.SocMessage(\x010\x01\x12R\n" +
-	"\x06Upload\x12\".sitewatch.uplink.v1.UploadRequest\x1a .sitewatch.uplink.v1.UploadReply(\x010\x01B\x17Z\x15sitewatch/uplink/wireb\x06proto3"
+	"\x06Upload\x12\".sitewatch.uplink.v1.UploadRequest\x1a .sitewatch.uplink.v1.UploadReply(\x010\x01\x12K\n" +
+	"\x05Renew\x12!.sitewatch.uplink.v1.RenewRequest\x1a\x1f.sitewatch.uplink.v1.RenewReplyB\x17Z\x15sitewatch/uplink/wireb\x06proto3"
 
 var (
 	file_uplink_wire_sitewatch_proto_rawDescOnce sync.Once
@@ -1940,68 +2081,72 @@ func file_uplink_wire_sitewatch_proto_rawDescGZIP() []byte {
 }
 
 var file_uplink_wire_sitewatch_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_uplink_wire_sitewatch_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_uplink_wire_sitewatch_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_uplink_wire_sitewatch_proto_goTypes = []any{
 	(Lane)(0),              // 0: sitewatch.uplink.v1.Lane
 	(Part)(0),              // 1: sitewatch.uplink.v1.Part
 	(*EnrolRequest)(nil),   // 2: sitewatch.uplink.v1.EnrolRequest
 	(*EnrolReply)(nil),     // 3: sitewatch.uplink.v1.EnrolReply
-	(*BoxMessage)(nil),     // 4: sitewatch.uplink.v1.BoxMessage
-	(*SocMessage)(nil),     // 5: sitewatch.uplink.v1.SocMessage
-	(*Hello)(nil),          // 6: sitewatch.uplink.v1.Hello
-	(*Welcome)(nil),        // 7: sitewatch.uplink.v1.Welcome
-	(*Watermark)(nil),      // 8: sitewatch.uplink.v1.Watermark
-	(*Events)(nil),         // 9: sitewatch.uplink.v1.Events
-	(*Record)(nil),         // 10: sitewatch.uplink.v1.Record
-	(*Ack)(nil),            // 11: sitewatch.uplink.v1.Ack
-	(*Heartbeat)(nil),      // 12: sitewatch.uplink.v1.Heartbeat
-	(*Command)(nil),        // 13: sitewatch.uplink.v1.Command
-	(*CommandOutcome)(nil), // 14: sitewatch.uplink.v1.CommandOutcome
-	(*UploadRequest)(nil),  // 15: sitewatch.uplink.v1.UploadRequest
-	(*UploadReply)(nil),    // 16: sitewatch.uplink.v1.UploadReply
-	(*Offer)(nil),          // 17: sitewatch.uplink.v1.Offer
-	(*Resume)(nil),         // 18: sitewatch.uplink.v1.Resume
-	(*Chunk)(nil),          // 19: sitewatch.uplink.v1.Chunk
-	(*Progress)(nil),       // 20: sitewatch.uplink.v1.Progress
-	(*Finish)(nil),         // 21: sitewatch.uplink.v1.Finish
-	(*Stored)(nil),         // 22: sitewatch.uplink.v1.Stored
-	(*Refused)(nil),        // 23: sitewatch.uplink.v1.Refused
-	(*ClipState)(nil),      // 24: sitewatch.uplink.v1.ClipState
+	(*RenewRequest)(nil),   // 4: sitewatch.uplink.v1.RenewRequest
+	(*RenewReply)(nil),     // 5: sitewatch.uplink.v1.RenewReply
+	(*BoxMessage)(nil),     // 6: sitewatch.uplink.v1.BoxMessage
+	(*SocMessage)(nil),     // 7: sitewatch.uplink.v1.SocMessage
+	(*Hello)(nil),          // 8: sitewatch.uplink.v1.Hello
+	(*Welcome)(nil),        // 9: sitewatch.uplink.v1.Welcome
+	(*Watermark)(nil),      // 10: sitewatch.uplink.v1.Watermark
+	(*Events)(nil),         // 11: sitewatch.uplink.v1.Events
+	(*Record)(nil),         // 12: sitewatch.uplink.v1.Record
+	(*Ack)(nil),            // 13: sitewatch.uplink.v1.Ack
+	(*Heartbeat)(nil),      // 14: sitewatch.uplink.v1.Heartbeat
+	(*Command)(nil),        // 15: sitewatch.uplink.v1.Command
+	(*CommandOutcome)(nil), // 16: sitewatch.uplink.v1.CommandOutcome
+	(*UploadRequest)(nil),  // 17: sitewatch.uplink.v1.UploadRequest
+	(*UploadReply)(nil),    // 18: sitewatch.uplink.v1.UploadReply
+	(*Offer)(nil),          // 19: sitewatch.uplink.v1.Offer
+	(*Resume)(nil),         // 20: sitewatch.uplink.v1.Resume
+	(*Chunk)(nil),          // 21: sitewatch.uplink.v1.Chunk
+	(*Progress)(nil),       // 22: sitewatch.uplink.v1.Progress
+	(*Finish)(nil),         // 23: sitewatch.uplink.v1.Finish
+	(*Stored)(nil),         // 24: sitewatch.uplink.v1.Stored
+	(*Refused)(nil),        // 25: sitewatch.uplink.v1.Refused
+	(*ClipState)(nil),      // 26: sitewatch.uplink.v1.ClipState
 }
 var file_uplink_wire_sitewatch_proto_depIdxs = []int32{
-	6,  // 0: sitewatch.uplink.v1.BoxMessage.hello:type_name -> sitewatch.uplink.v1.Hello
-	9,  // 1: sitewatch.uplink.v1.BoxMessage.events:type_name -> sitewatch.uplink.v1.Events
-	12, // 2: sitewatch.uplink.v1.BoxMessage.heartbeat:type_name -> sitewatch.uplink.v1.Heartbeat
-	14, // 3: sitewatch.uplink.v1.BoxMessage.outcome:type_name -> sitewatch.uplink.v1.CommandOutcome
-	7,  // 4: sitewatch.uplink.v1.SocMessage.welcome:type_name -> sitewatch.uplink.v1.Welcome
-	11, // 5: sitewatch.uplink.v1.SocMessage.ack:type_name -> sitewatch.uplink.v1.Ack
-	12, // 6: sitewatch.uplink.v1.SocMessage.heartbeat:type_name -> sitewatch.uplink.v1.Heartbeat
-	13, // 7: sitewatch.uplink.v1.SocMessage.command:type_name -> sitewatch.uplink.v1.Command
-	8,  // 8: sitewatch.uplink.v1.Welcome.watermarks:type_name -> sitewatch.uplink.v1.Watermark
+	8,  // 0: sitewatch.uplink.v1.BoxMessage.hello:type_name -> sitewatch.uplink.v1.Hello
+	11, // 1: sitewatch.uplink.v1.BoxMessage.events:type_name -> sitewatch.uplink.v1.Events
+	14, // 2: sitewatch.uplink.v1.BoxMessage.heartbeat:type_name -> sitewatch.uplink.v1.Heartbeat
+	16, // 3: sitewatch.uplink.v1.BoxMessage.outcome:type_name -> sitewatch.uplink.v1.CommandOutcome
+	9,  // 4: sitewatch.uplink.v1.SocMessage.welcome:type_name -> sitewatch.uplink.v1.Welcome
+	13, // 5: sitewatch.uplink.v1.SocMessage.ack:type_name -> sitewatch.uplink.v1.Ack
+	14, // 6: sitewatch.uplink.v1.SocMessage.heartbeat:type_name -> sitewatch.uplink.v1.Heartbeat
+	15, // 7: sitewatch.uplink.v1.SocMessage.command:type_name -> sitewatch.uplink.v1.Command
+	10, // 8: sitewatch.uplink.v1.Welcome.watermarks:type_name -> sitewatch.uplink.v1.Watermark
 	0,  // 9: sitewatch.uplink.v1.Watermark.lane:type_name -> sitewatch.uplink.v1.Lane
 	0,  // 10: sitewatch.uplink.v1.Events.lane:type_name -> sitewatch.uplink.v1.Lane
-	10, // 11: sitewatch.uplink.v1.Events.records:type_name -> sitewatch.uplink.v1.Record
+	12, // 11: sitewatch.uplink.v1.Events.records:type_name -> sitewatch.uplink.v1.Record
 	0,  // 12: sitewatch.uplink.v1.Ack.lane:type_name -> sitewatch.uplink.v1.Lane
-	17, // 13: sitewatch.uplink.v1.UploadRequest.offer:type_name -> sitewatch.uplink.v1.Offer
-	19, // 14: sitewatch.uplink.v1.UploadRequest.chunk:type_name -> sitewatch.uplink.v1.Chunk
-	21, // 15: sitewatch.uplink.v1.UploadRequest.finish:type_name -> sitewatch.uplink.v1.Finish
-	24, // 16: sitewatch.uplink.v1.UploadRequest.clip_state:type_name -> sitewatch.uplink.v1.ClipState
-	18, // 17: sitewatch.uplink.v1.UploadReply.resume:type_name -> sitewatch.uplink.v1.Resume
-	20, // 18: sitewatch.uplink.v1.UploadReply.progress:type_name -> sitewatch.uplink.v1.Progress
-	22, // 19: sitewatch.uplink.v1.UploadReply.stored:type_name -> sitewatch.uplink.v1.Stored
-	23, // 20: sitewatch.uplink.v1.UploadReply.refused:type_name -> sitewatch.uplink.v1.Refused
+	19, // 13: sitewatch.uplink.v1.UploadRequest.offer:type_name -> sitewatch.uplink.v1.Offer
+	21, // 14: sitewatch.uplink.v1.UploadRequest.chunk:type_name -> sitewatch.uplink.v1.Chunk
+	23, // 15: sitewatch.uplink.v1.UploadRequest.finish:type_name -> sitewatch.uplink.v1.Finish
+	26, // 16: sitewatch.uplink.v1.UploadRequest.clip_state:type_name -> sitewatch.uplink.v1.ClipState
+	20, // 17: sitewatch.uplink.v1.UploadReply.resume:type_name -> sitewatch.uplink.v1.Resume
+	22, // 18: sitewatch.uplink.v1.UploadReply.progress:type_name -> sitewatch.uplink.v1.Progress
+	24, // 19: sitewatch.uplink.v1.UploadReply.stored:type_name -> sitewatch.uplink.v1.Stored
+	25, // 20: sitewatch.uplink.v1.UploadReply.refused:type_name -> sitewatch.uplink.v1.Refused
 	1,  // 21: sitewatch.uplink.v1.Offer.part:type_name -> sitewatch.uplink.v1.Part
 	1,  // 22: sitewatch.uplink.v1.Resume.part:type_name -> sitewatch.uplink.v1.Part
 	1,  // 23: sitewatch.uplink.v1.Stored.part:type_name -> sitewatch.uplink.v1.Part
 	1,  // 24: sitewatch.uplink.v1.Refused.part:type_name -> sitewatch.uplink.v1.Part
 	2,  // 25: sitewatch.uplink.v1.Enrolment.Enrol:input_type -> sitewatch.uplink.v1.EnrolRequest
-	4,  // 26: sitewatch.uplink.v1.Uplink.Link:input_type -> sitewatch.uplink.v1.BoxMessage
-	15, // 27: sitewatch.uplink.v1.Uplink.Upload:input_type -> sitewatch.uplink.v1.UploadRequest
-	3,  // 28: sitewatch.uplink.v1.Enrolment.Enrol:output_type -> sitewatch.uplink.v1.EnrolReply
-	5,  // 29: sitewatch.uplink.v1.Uplink.Link:output_type -> sitewatch.uplink.v1.SocMessage
-	16, // 30: sitewatch.uplink.v1.Uplink.Upload:output_type -> sitewatch.uplink.v1.UploadReply
-	28, // [28:31] is the sub-list for method output_type
-	25, // [25:28] is the sub-list for method input_type
+	6,  // 26: sitewatch.uplink.v1.Uplink.Link:input_type -> sitewatch.uplink.v1.BoxMessage
+	17, // 27: sitewatch.uplink.v1.Uplink.Upload:input_type -> sitewatch.uplink.v1.UploadRequest
+	4,  // 28: sitewatch.uplink.v1.Uplink.Renew:input_type -> sitewatch.uplink.v1.RenewRequest
+	3,  // 29: sitewatch.uplink.v1.Enrolment.Enrol:output_type -> sitewatch.uplink.v1.EnrolReply
+	7,  // 30: sitewatch.uplink.v1.Uplink.Link:output_type -> sitewatch.uplink.v1.SocMessage
+	18, // 31: sitewatch.uplink.v1.Uplink.Upload:output_type -> sitewatch.uplink.v1.UploadReply
+	5,  // 32: sitewatch.uplink.v1.Uplink.Renew:output_type -> sitewatch.uplink.v1.RenewReply
+	29, // [29:33] is the sub-list for method output_type
+	25, // [25:29] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
 	25, // [25:25] is the sub-list for extension extendee
 	0,  // [0:25] is the sub-list for field type_name
@@ -2012,25 +2157,25 @@ func file_uplink_wire_sitewatch_proto_init() {
 	if File_uplink_wire_sitewatch_proto != nil {
 		return
 	}
-	file_uplink_wire_sitewatch_proto_msgTypes[2].OneofWrappers = []any{
+	file_uplink_wire_sitewatch_proto_msgTypes[4].OneofWrappers = []any{
 		(*BoxMessage_Hello)(nil),
 		(*BoxMessage_Events)(nil),
 		(*BoxMessage_Heartbeat)(nil),
 		(*BoxMessage_Outcome)(nil),
 	}
-	file_uplink_wire_sitewatch_proto_msgTypes[3].OneofWrappers = []any{
+	file_uplink_wire_sitewatch_proto_msgTypes[5].OneofWrappers = []any{
 		(*SocMessage_Welcome)(nil),
 		(*SocMessage_Ack)(nil),
 		(*SocMessage_Heartbeat)(nil),
 		(*SocMessage_Command)(nil),
 	}
-	file_uplink_wire_sitewatch_proto_msgTypes[13].OneofWrappers = []any{
+	file_uplink_wire_sitewatch_proto_msgTypes[15].OneofWrappers = []any{
 		(*UploadRequest_Offer)(nil),
 		(*UploadRequest_Chunk)(nil),
 		(*UploadRequest_Finish)(nil),
 		(*UploadRequest_ClipState)(nil),
 	}
-	file_uplink_wire_sitewatch_proto_msgTypes[14].OneofWrappers = []any{
+	file_uplink_wire_sitewatch_proto_msgTypes[16].OneofWrappers = []any{
 		(*UploadReply_Resume)(nil),
 		(*UploadReply_Progress)(nil),
 		(*UploadReply_Stored)(nil),
@@ -2042,7 +2187,7 @@ func file_uplink_wire_sitewatch_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_uplink_wire_sitewatch_proto_rawDesc), len(file_uplink_wire_sitewatch_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

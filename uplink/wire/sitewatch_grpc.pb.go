@@ -132,6 +132,7 @@ var Enrolment_ServiceDesc = grpc.ServiceDesc{
 const (
 	Uplink_Link_FullMethodName   = "/sitewatch.uplink.v1.Uplink/Link"
 	Uplink_Upload_FullMethodName = "/sitewatch.uplink.v1.Uplink/Upload"
+	Uplink_Renew_FullMethodName  = "/sitewatch.uplink.v1.Uplink/Renew"
 )
 
 // UplinkClient is the client API for Uplink service.
@@ -140,10 +141,12 @@ const (
 //
 // Uplink needs the certificate of a site.
 type UplinkClient interface {
-	// Link carries events, acks, heartbeats and commands. One per box; a newer one ends the older.
+	// Link carries events, acks, heartbeats and commands. One per box and path; a newer one ends the older.
 	Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[BoxMessage, SocMessage], error)
 	// Upload carries stills and clips, on a second connection.
 	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[UploadRequest, UploadReply], error)
+	// Renew trades a certificate request by the box's key for a new certificate of the same site, also when the old one has expired.
+	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewReply, error)
 }
 
 type uplinkClient struct {
@@ -180,16 +183,28 @@ func (c *uplinkClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Uplink_UploadClient = grpc.BidiStreamingClient[UploadRequest, UploadReply]
 
+func (c *uplinkClient) Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenewReply)
+	err := c.cc.Invoke(ctx, Uplink_Renew_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // UplinkServer is the server API for Uplink service.
 // All implementations must embed UnimplementedUplinkServer
 // for forward compatibility.
 //
 // Uplink needs the certificate of a site.
 type UplinkServer interface {
-	// Link carries events, acks, heartbeats and commands. One per box; a newer one ends the older.
+	// Link carries events, acks, heartbeats and commands. One per box and path; a newer one ends the older.
 	Link(grpc.BidiStreamingServer[BoxMessage, SocMessage]) error
 	// Upload carries stills and clips, on a second connection.
 	Upload(grpc.BidiStreamingServer[UploadRequest, UploadReply]) error
+	// Renew trades a certificate request by the box's key for a new certificate of the same site, also when the old one has expired.
+	Renew(context.Context, *RenewRequest) (*RenewReply, error)
 	mustEmbedUnimplementedUplinkServer()
 }
 
@@ -205,6 +220,9 @@ func (UnimplementedUplinkServer) Link(grpc.BidiStreamingServer[BoxMessage, SocMe
 }
 func (UnimplementedUplinkServer) Upload(grpc.BidiStreamingServer[UploadRequest, UploadReply]) error {
 	return status.Error(codes.Unimplemented, "method Upload not implemented")
+}
+func (UnimplementedUplinkServer) Renew(context.Context, *RenewRequest) (*RenewReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Renew not implemented")
 }
 func (UnimplementedUplinkServer) mustEmbedUnimplementedUplinkServer() {}
 func (UnimplementedUplinkServer) testEmbeddedByValue()                {}
@@ -241,13 +259,36 @@ func _Uplink_Upload_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Uplink_UploadServer = grpc.BidiStreamingServer[UploadRequest, UploadReply]
 
+func _Uplink_Renew_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UplinkServer).Renew(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Uplink_Renew_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UplinkServer).Renew(ctx, req.(*RenewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Uplink_ServiceDesc is the grpc.ServiceDesc for Uplink service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Uplink_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "sitewatch.uplink.v1.Uplink",
 	HandlerType: (*UplinkServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Renew",
+			Handler:    _Uplink_Renew_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Link",
