@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"sitewatch/edge"
@@ -45,6 +47,24 @@ func (j *Journal) Watermark(ctx context.Context, lane edge.Lane) (edge.Seq, erro
 		return 0, fmt.Errorf("watermark of %v lane: %w", lane, err)
 	}
 	return seq, nil
+}
+
+// Hash returns the hash of event seq, as it is stored or as the anchor remembers it after pruning. ok is false when neither has
+// it. It lets a peer ask whether both speak of the same event, not only of the same number.
+func (j *Journal) Hash(ctx context.Context, seq edge.Seq) (hash [32]byte, ok bool, err error) {
+	var b []byte
+	err = j.readRow(ctx, `select hash from events where seq = ?1 union all select hash from anchors where seq = ?1 limit 1`,
+		[]any{int64(seq)}, &b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return hash, false, nil
+	}
+	if err != nil {
+		return hash, false, fmt.Errorf("hash of event %d: %w", seq, err)
+	}
+	if len(b) != len(hash) {
+		return hash, false, &ChainError{seq, "was changed: a hash has 32 bytes"}
+	}
+	return [32]byte(b), true, nil
 }
 
 // Acked says that the SOC has all events of the lane up to through. The cursor never moves back. ErrAckBeyond: the SOC
