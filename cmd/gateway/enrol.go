@@ -24,10 +24,7 @@ func (c *enrolCmd) Run(ctx context.Context, o cli.Out) error {
 	}
 	soc := c.SOC
 	if soc == "" {
-		soc = g.Uplink.SOC
-	}
-	if soc == "" {
-		return fmt.Errorf("no SOC is configured: give --soc HOST:PORT, or set uplink.soc in %s", c.Config)
+		soc = g.Uplink.Paths[0].SOC[0]
 	}
 	if _, _, err := net.SplitHostPort(soc); err != nil {
 		return cli.ArgumentError{Err: fmt.Errorf("%q is no address of a SOC, such as soc.example:7443: %w", soc, err)}

@@ -109,7 +109,7 @@ func (b *box) status(ctx context.Context) (local.Status, error) {
 }
 
 func (b *box) uplinkStatus() local.Uplink {
-	u := local.Uplink{SOC: b.cfg.Uplink.SOC, State: local.StateStarting}
+	u := local.Uplink{SOC: b.cfg.Uplink.Paths[0].SOC[0], State: local.StateStarting}
 	c := b.client.Load()
 	if c == nil {
 		u.Reason = errNotEnrolled.Error()

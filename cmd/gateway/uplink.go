@@ -20,15 +20,11 @@ const enrolCheck = 2 * time.Second
 // runUplink delivers to the SOC. A box that is not enrolled yet journals and records all the same, says so once, and
 // begins to deliver when it has its certificate, without a restart.
 func (b *box) runUplink(ctx context.Context) error {
-	if b.cfg.Uplink.SOC == "" {
-		<-ctx.Done()
-		return nil
-	}
 	id, err := b.waitIdentity(ctx)
 	if err != nil || id == nil {
 		return err
 	}
-	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, SOC: b.cfg.Uplink.SOC, Clock: b.clock, Log: b.log,
+	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, SOC: b.cfg.Uplink.Paths[0].SOC[0], Clock: b.clock, Log: b.log,
 		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: cli.Version, Report: b.desk.Report,
 		PathLost: b.losses[journal.Loss{Kind: edge.KindPathLost}]})
 	b.client.Store(c)

@@ -43,8 +43,8 @@ func writeSite(t *testing.T) (*config.Gateway, *config.SOC) {
 
 func TestSiteFilesAreSound(t *testing.T) {
 	g, s := writeSite(t)
-	if g.Site.ID != siteID || g.Panels[0].Port != filepath.Join(filepath.Dir(g.Data), "panel") || g.Uplink.SOC != s.Uplink {
-		t.Errorf("got site %s, port %s, uplink %s and %s", g.Site.ID, g.Panels[0].Port, g.Uplink.SOC, s.Uplink)
+	if g.Site.ID != siteID || g.Panels[0].Port != filepath.Join(filepath.Dir(g.Data), "panel") || g.Uplink.Paths[0].SOC[0] != s.Uplink {
+		t.Errorf("got site %s, port %s, uplink %s and %s", g.Site.ID, g.Panels[0].Port, g.Uplink.Paths[0].SOC[0], s.Uplink)
 	}
 	if got, want := g.Cameras[0].Main, "rtsp://127.0.0.1:9554/stockroom/main"; got != want {
 		t.Errorf("main: got %s, want %s", got, want)

@@ -52,7 +52,7 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 		return err
 	}
 	defer led.Close()
-	receiver, err := soc.New(soc.Options{Data: cfg.Data, Clips: cfg.ClipsDir(), Ledger: led, Clock: clock, Log: log, Registry: metrics})
+	receiver, err := soc.New(soc.Options{Data: cfg.Data, Clips: cfg.ClipsDir(), Ledger: led, Clock: clock, Log: log, Registry: metrics, Heartbeat: cfg.Heartbeat})
 	if err != nil {
 		return err
 	}

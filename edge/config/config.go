@@ -86,12 +86,6 @@ type Limits struct {
 	Segments Size // 0: no continuous recording
 }
 
-// Uplink is the way to the SOC.
-type Uplink struct {
-	SOC   string // host:port
-	Limit Rate   // for bulk only, events are never held back; 0 is none
-}
-
 // SOC is soc.yaml with the defaults filled in.
 type SOC struct {
 	Data   string // absolute directory: certificate authority, ledger, clips
@@ -99,6 +93,8 @@ type SOC struct {
 	HTTP   string // loopback host:port of the console and the API
 	Ledger string // "sqlite"
 	Clips  string // file:///absolute/directory
+	// Heartbeat is how often each side of a link says that it lives; three that do not come are a loss.
+	Heartbeat time.Duration
 
 	source source
 }
@@ -123,9 +119,10 @@ func defaultCamera() Camera { return Camera{Transport: "tcp", Record: "alarm"} }
 // defaultSOC is the one place where the defaults of soc.yaml are. The default of Clips follows from Data.
 func defaultSOC() *SOC {
 	return &SOC{
-		Data:   "/var/lib/sitewatch-soc",
-		Uplink: "0.0.0.0:7443",
-		HTTP:   "127.0.0.1:8080",
-		Ledger: "sqlite",
+		Data:      "/var/lib/sitewatch-soc",
+		Uplink:    "0.0.0.0:7443",
+		HTTP:      "127.0.0.1:8080",
+		Ledger:    "sqlite",
+		Heartbeat: 10 * time.Second,
 	}
 }

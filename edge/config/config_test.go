@@ -63,7 +63,7 @@ func TestLoadGateway(t *testing.T) {
 		},
 		Clips:  Clips{Before: 10 * time.Second, After: 20 * time.Second},
 		Limits: Limits{Journal: GiB, Clips: 20 * GiB, Segments: 100 * GiB},
-		Uplink: Uplink{SOC: "soc.example:7443", Limit: 1e6},
+		Uplink: Uplink{Limit: 1e6, Paths: []Path{{SOC: []string{"soc.example:7443"}, Bulk: "all"}}},
 	}
 	if d := cmp.Diff(want, g, ignore...); d != "" {
 		t.Errorf("loaded (-want +got):\n%s", d)

@@ -18,6 +18,7 @@ func FuzzGateway(f *testing.F) {
 	f.Add(b)
 	f.Add([]byte(least))
 	f.Add([]byte(least + "panels: [{id: a, driver: d, port: /dev/x, settings: {a: [1, -2, 0x1F, 1.5, 1e3, ~, true, 'x', \"\\u0041\"], \"b: c\": {}}}]\n"))
+	f.Add([]byte(twoPaths))
 	f.Add([]byte("? [a]\n: b\n"))
 	f.Add([]byte("a: |\n  b\n  c\n"))
 	f.Add([]byte("- - - a\n"))

@@ -208,23 +208,3 @@ func (o object) limits(g *Gateway) {
 		}
 	}
 }
-
-func (o object) uplink(u *Uplink) {
-	if o.vals["uplink"] == nil {
-		o.r.bad("uplink", "is missing", "add uplink: {soc: HOST:7443}")
-		return
-	}
-	o = o.r.object(o.vals["uplink"], "uplink", "soc", "limit", "paths", "schedule")
-	for _, key := range []string{"paths", "schedule"} {
-		if o.vals[key] != nil {
-			o.r.bad(o.at(key), "is not built yet", "remove it and name one address in uplink.soc")
-		}
-	}
-	if soc, ok := o.need("soc", "name the SOC like soc.example:7443"); ok {
-		if _, _, err := hostPort(soc); err != nil {
-			o.r.bad(o.at("soc"), err.Error(), "name the SOC like soc.example:7443")
-		}
-		u.SOC = soc
-	}
-	o.rate("limit", &u.Limit)
-}

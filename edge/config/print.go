@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sitewatch/edge"
 )
@@ -51,7 +52,7 @@ func (g *Gateway) Print(w io.Writer) error {
 	}
 	y.line(0, "clips: {before: %s, after: %s}", g.Clips.Before, g.Clips.After)
 	y.line(0, "limits: {journal: %s, clips: %s, segments: %s}", g.Limits.Journal, g.Limits.Clips, g.Limits.Segments)
-	y.line(0, "uplink: {soc: %s, limit: %s}", text(g.Uplink.SOC), g.Uplink.Limit)
+	y.uplink(&g.Uplink)
 	return b.Flush()
 }
 
@@ -64,7 +65,48 @@ func (s *SOC) Print(w io.Writer) error {
 	y.line(0, "http: %s", text(s.HTTP))
 	y.line(0, "ledger: %s", text(s.Ledger))
 	y.line(0, "clips: %s", text(s.Clips))
+	y.line(0, "heartbeat: %s", s.Heartbeat)
 	return b.Flush()
+}
+
+func (y yamlWriter) uplink(u *Uplink) {
+	y.line(0, "uplink:")
+	y.line(1, "limit: %s", u.Limit)
+	if len(u.Paths) == 1 && u.Paths[0].Name == "" {
+		y.line(1, "soc: %s", texts(u.Paths[0].SOC))
+	} else {
+		y.line(1, "paths:")
+		for _, p := range u.Paths {
+			on := ""
+			if p.Interface != "" {
+				on = ", interface: " + text(p.Interface)
+			}
+			y.line(2, "- {name: %s%s, soc: %s, bulk: %s, limit: %s}", text(p.Name), on, texts(p.SOC), p.Bulk, p.Limit)
+		}
+	}
+	if len(u.Schedule) > 0 {
+		y.line(1, "schedule:")
+	}
+	for _, s := range u.Schedule {
+		days := ""
+		if len(s.Days) > 0 {
+			words := make([]string, len(s.Days))
+			for i, d := range s.Days {
+				words[i] = weekdays[d]
+			}
+			days = "days: " + texts(words) + ", "
+		}
+		clock := func(d time.Duration) string { return fmt.Sprintf("%02d:%02d", d/time.Hour, d%time.Hour/time.Minute) }
+		y.line(2, "- {%sfrom: %q, to: %q, limit: %s}", days, clock(s.From), clock(s.To), s.Limit)
+	}
+}
+
+func texts(ss []string) string {
+	out := make([]string, len(ss))
+	for i, s := range ss {
+		out[i] = text(s)
+	}
+	return "[" + strings.Join(out, ", ") + "]"
 }
 
 type yamlWriter struct{ *bufio.Writer }
@@ -91,9 +133,9 @@ func zone(z Zone) string {
 func list(ids []edge.CameraID) string {
 	s := make([]string, len(ids))
 	for i, id := range ids {
-		s[i] = text(string(id))
+		s[i] = string(id)
 	}
-	return "[" + strings.Join(s, ", ") + "]"
+	return texts(s)
 }
 
 // flow writes a setting in one line.

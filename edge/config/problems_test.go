@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -117,9 +118,33 @@ gateway.yaml:4: panels[0].settings.b: .inf is no plain number: write digits alon
 gateway.yaml:3: cameras[0].password_file: "pw" is no absolute path: begin it with /: a service has no directory of its own
 gateway.yaml:3: cameras[0].password_file: is given without a user: add user: NAME
 `},
-		{"what is not built yet", site + "cameras: [{id: door, main: \"rtsp://c/m\"}]\nuplink:\n  soc: a:1\n  paths: []\n  schedule: x\n", `
-gateway.yaml:5: uplink.paths: is not built yet: remove it and name one address in uplink.soc
-gateway.yaml:6: uplink.schedule: is not built yet: remove it and name one address in uplink.soc
+		{"an uplink without address", site + "cameras: [{id: door, main: \"rtsp://c/m\"}]\nuplink: {limit: 1kbit/s}\n", `
+gateway.yaml:3: uplink.limit: 1kbit/s is too little: use 0 for no limit or at least 8kbit/s
+gateway.yaml:3: uplink.soc: is missing: name the SOC like soc.example:7443
+`},
+		{"paths", site + "cameras: [{id: door, main: \"rtsp://c/m\"}]\nuplink:\n  paths:\n" +
+			"    - {name: mobile, interface: \"a/b\", bulk: some, soc: [\"a:1\", \"a:1\", b]}\n" +
+			"    - {name: mobile, soc: []}\n" +
+			"    - {interface: eth0, soc: \"a:1\"}\n" +
+			"    - {name: two, interface: eth0, soc: [\"a:1\"], speed: 9}\n", `
+gateway.yaml:5: uplink.paths[0].bulk: "some" is unknown: use none, stills or all
+gateway.yaml:5: uplink.paths[0].interface: "a/b" is no name of a network interface: ` + "`ip link` lists them" + `
+gateway.yaml:5: uplink.paths[0].soc[1]: "a:1" is named twice: name it once
+gateway.yaml:5: uplink.paths[0].soc[2]: "b" is not host:port: name the SOC like soc.example:7443
+gateway.yaml:6: uplink.paths[1].name: "mobile" is the name of two paths: give each its own
+gateway.yaml:6: uplink.paths[1].soc: names 0 addresses: name 1 to 4
+gateway.yaml:7: uplink.paths[2].name: is missing: name it like broadband or mobile
+gateway.yaml:8: uplink.paths[3]: takes the same way as path : give it another interface or another address of the SOC
+gateway.yaml:8: uplink.paths[3].speed: unknown key: keys here are name, interface, soc, bulk, limit
+`},
+		{"a schedule", least[:len(site)] + "cameras: [{id: door, main: \"rtsp://c/m\"}]\nuplink:\n  soc: a:1\n  schedule:\n" +
+			"    - {days: [monday, tue], from: \"8:00\", to: \"24:00\", limit: 0}\n    - {from: 08:00}\n", `
+gateway.yaml:6: uplink.schedule[0].days[0]: "monday" is unknown: use sun, mon, tue, wed, thu, fri or sat
+gateway.yaml:6: uplink.schedule[0].from: "8:00" is no time of day: write it in quotes like "08:00"
+gateway.yaml:6: uplink.schedule[0].limit: 0 is too little: use at least 8kbit/s
+gateway.yaml:6: uplink.schedule[0].to: "24:00" is no time of day: write it in quotes like "08:00"
+gateway.yaml:7: uplink.schedule[1].limit: is missing: write it like 512kbit/s
+gateway.yaml:7: uplink.schedule[1].to: is missing: write it in quotes like "08:00"
 `},
 		{"a clip of nothing", least + "clips: {before: 0s, after: 0s}\n", "\ngateway.yaml:4: clips: a clip would last less than a second: give before and after, such as 10s and 20s\n"},
 		{"less than nothing", least + "clips: {before: -5s}\n", "\ngateway.yaml:4: clips.before: \"-5s\" is less than nothing: write it like 10s or 2m\n"},
@@ -182,7 +207,7 @@ func TestDeepFilesAreRefused(t *testing.T) {
 
 func TestSOC(t *testing.T) {
 	s, ps := parseSOC("soc.yaml", []byte("data: /srv/soc\n"))
-	want := &SOC{Data: "/srv/soc", Uplink: "0.0.0.0:7443", HTTP: "127.0.0.1:8080", Ledger: "sqlite", Clips: "file:///srv/soc/clips"}
+	want := &SOC{Data: "/srv/soc", Uplink: "0.0.0.0:7443", HTTP: "127.0.0.1:8080", Ledger: "sqlite", Clips: "file:///srv/soc/clips", Heartbeat: 10 * time.Second}
 	if d := cmp.Diff(want, s, ignore...); d != "" || len(ps) > 0 {
 		t.Errorf("defaults (-want +got):\n%s%s", d, lines(ps))
 	}
@@ -210,6 +235,7 @@ soc.yaml:1: ledger: is unknown: use sqlite
 soc.yaml:2: clips: is no file:// address: use file:///var/lib/sitewatch-soc/clips
 soc.yaml:3: http: "localhost" is not host:port: write it like 127.0.0.1:8080
 `},
+		{"a heartbeat that no mobile line bears", "heartbeat: 1s\n", "\nsoc.yaml:1: heartbeat: 1s is out of range: use 2s to 1m; 10s suits most lines\n"},
 		{"clips without a directory", "clips: file://host/x\n", "\nsoc.yaml:1: clips: is no absolute directory: use file:///var/lib/sitewatch-soc/clips\n"},
 	} {
 		_, ps := parseSOC("soc.yaml", []byte(tt.file))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // LoadSOC reads and checks soc.yaml. What it returns is to be used as that of LoadGateway.
@@ -25,7 +26,7 @@ func parseSOC(file string, b []byte) (*SOC, []Problem) {
 		return nil, r.problems
 	}
 	s := defaultSOC()
-	o := r.object(root, "", "data", "uplink", "http", "ledger", "clips")
+	o := r.object(root, "", "data", "uplink", "http", "ledger", "clips", "heartbeat")
 	o.directory("data", &s.Data)
 	s.Clips = "file://" + filepath.Join(s.Data, "clips")
 	if o.set("uplink", &s.Uplink) {
@@ -38,6 +39,9 @@ func parseSOC(file string, b []byte) (*SOC, []Problem) {
 	}
 	o.ledger(&s.Ledger)
 	o.clipStore(&s.Clips)
+	if o.duration("heartbeat", &s.Heartbeat) && (s.Heartbeat < 2*time.Second || s.Heartbeat > time.Minute) {
+		r.bad("heartbeat", s.Heartbeat.String()+" is out of range", "use 2s to 1m; 10s suits most lines")
+	}
 	s.source = r.source
 	SortProblems(r.problems)
 	return s, r.problems
