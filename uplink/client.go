@@ -73,7 +73,7 @@ type Options struct {
 type Client struct {
 	o        Options
 	status   board
-	busy     gate              // events wait or are under way
+	line     *line             // what is known of the path to the SOC
 	links    chan bool         // capacity 1, the newest value: whether the link is up; read by runPath
 	cutting  chan edge.ClipRef // capacity 64: clips that are being cut; what does not fit is not told
 	commands chan edge.Command // capacity 16: waiting to be done; the SOC sends the rest again
@@ -88,7 +88,7 @@ func New(o Options) *Client {
 	if o.MaxBackoff == 0 {
 		o.MaxBackoff = 15 * time.Second
 	}
-	return &Client{o: o, links: make(chan bool, 1), cutting: make(chan edge.ClipRef, 64),
+	return &Client{o: o, line: newLine(o.Clock, func() int64 { return 0 }), links: make(chan bool, 1), cutting: make(chan edge.ClipRef, 64),
 		commands: make(chan edge.Command, 16), outcomes: newOutcomes()}
 }
 

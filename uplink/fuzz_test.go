@@ -126,7 +126,7 @@ func FuzzUploadReply(f *testing.F) {
 			return // a refusal to come again is a wait, and no state
 		}
 		c := New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
-		u := &upload{Client: c, pace: pace{gate: &c.busy}, refused: map[fileKey]int{}}
+		u := &upload{Client: c, pace: pace{gate: &c.line.busy}, refused: map[fileKey]int{}}
 		u.pace.begin(-1)
 		for range 3 {
 			if _, err := u.reply(t.Context(), file, &m, nil); err != nil {

@@ -68,7 +68,7 @@ func (c *Client) runLink(ctx context.Context) error {
 	defer func() {
 		c.status.connected(false, c.o.Clock.Now())
 		c.signalPath(false)
-		c.busy.set(false) // nothing can be sent: bulk need not stand back
+		c.line.busy.set(false) // nothing can be sent: bulk need not stand back
 	}()
 	heard := make(chan struct{}, 1) // capacity 1: one is enough to know that the SOC lives
 	g.Go(func() error { return l.runReceive(ctx, heard) })

@@ -3,7 +3,22 @@ package uplink
 import (
 	"context"
 	"time"
+
+	"sitewatch/edge"
 )
+
+// line is what the box knows of one path to the SOC: the events' session and the upload session of that path share it
+// and it outlives both, so that a new session begins with what the last one has measured. Any goroutine may use it.
+type line struct {
+	clock edge.Clock
+	limit func() int64 // of bulk, in bit/s, asked again and again; 0: none
+	busy  gate         // events wait or are under way on this path
+}
+
+// newLine makes a line of which nothing is known yet.
+func newLine(clock edge.Clock, limit func() int64) *line {
+	return &line{clock: clock, limit: limit}
+}
 
 // pace decides, before every piece of a file, how large it may be and whether it may go now. What is sent stands in
 // buffers and on the line before the next alarm, so this is where P3 is kept for bulk.

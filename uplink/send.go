@@ -49,7 +49,7 @@ func (l *link) runSend(ctx context.Context) error {
 		default:
 			turns = 0
 		}
-		l.busy.set(sent != 0 || l.underWay())
+		l.line.busy.set(sent != 0 || l.underWay())
 		if err := l.tell(); err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (c *Client) runUpload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &upload{Client: c, stream: stream, replies: make(chan *wire.UploadReply), pace: pace{gate: &c.busy}, refused: map[fileKey]int{}}
+	u := &upload{Client: c, stream: stream, replies: make(chan *wire.UploadReply), pace: pace{gate: &c.line.busy}, refused: map[fileKey]int{}}
 	g.Go(func() error {
 		for {
 			m, err := stream.Recv()
