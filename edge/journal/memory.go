@@ -214,7 +214,7 @@ func (j *Journal) loadPartitions(ctx context.Context) error {
 	return rows.Err()
 }
 
-// forgetSignals deletes keys that are too old to matter, about once an hour.
+// forgetSignals deletes keys and commands that are too old to matter, about once an hour.
 func (j *Journal) forgetSignals(ctx context.Context) error {
 	now := j.opt.Clock.Now()
 	if d, ok := now.Since(j.memory.prunedAt); ok && d < time.Hour {
@@ -225,6 +225,9 @@ func (j *Journal) forgetSignals(ctx context.Context) error {
 		_, err := t.exec(ctx, `delete from signals where at_wall_ns < ?
 			or seq <= (select seq from signals order by seq desc limit 1 offset ?)`,
 			now.Wall.Add(-signalsKeptFor).UnixNano(), signalsKept)
-		return err
+		if err != nil {
+			return err
+		}
+		return t.forgetCommands(ctx)
 	})
 }

@@ -212,6 +212,9 @@ func (j *Journal) recover(ctx context.Context, aside string) error {
 			return err
 		}
 	}
+	if err := j.brokenCommands(ctx); err != nil {
+		return err
+	}
 	if err := j.missingFiles(ctx); err != nil {
 		return err
 	}

@@ -130,3 +130,19 @@ create table losses (
   seq integer not null,   -- event that said so
   primary key (kind, subject)
 ) strict, without rowid;
+
+-- What the SOC asked of the box. A row is made before the command is done; its outcome comes with its event.
+create table commands (
+  id text primary key,           -- given by the SOC
+  kind text not null,            -- clip, status
+  signer text not null,          -- who asked, as the SOC knows them
+  expires_ns integer not null,   -- not to be done after; until then the SOC may repeat it
+  begun_ns integer not null,     -- wall clock when it was begun
+  state text not null check (state in ('begun', 'done', 'failed', 'expired', 'unknown')), -- unknown: the box stopped before its end
+  outcome text not null default '', -- sentence for people
+  ended_ns integer,              -- wall clock when it ended; null before
+  seq integer,                   -- command-done event that says so; null before
+  check ((state = 'begun') = (seq is null))
+) strict, without rowid;
+
+create index commands_ended on commands (seq) where state <> 'begun';
