@@ -45,11 +45,8 @@ func (c *Client) runCommands(ctx context.Context) error {
 }
 
 func (c *Client) do(ctx context.Context, cmd edge.Command) (edge.CommandState, string) {
-	switch {
-	case c.o.Command == nil:
+	if c.o.Command == nil {
 		return edge.CommandFailed, "not supported by this box"
-	case c.o.Clock.Now().Wall.After(cmd.Expires):
-		return edge.CommandExpired, "the command reached the box after it had expired"
 	}
 	return c.o.Command(ctx, cmd)
 }

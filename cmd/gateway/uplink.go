@@ -7,7 +7,6 @@ import (
 
 	"sitewatch/cmd/cli"
 	"sitewatch/edge"
-	"sitewatch/edge/journal"
 	"sitewatch/uplink"
 )
 
@@ -25,10 +24,29 @@ func (b *box) runUplink(ctx context.Context) error {
 		return err
 	}
 	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, SOC: b.cfg.Uplink.Paths[0].SOC[0], Clock: b.clock, Log: b.log,
-		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: cli.Version, Report: b.desk.Report,
+		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: cli.Version, Report: b.desk.Report, Command: b.command,
 		PathLost: b.losses[journal.Loss{Kind: edge.KindPathLost}]})
 	b.client.Store(c)
 	return c.Run(ctx)
+}
+
+// paths are the ways to the SOC as configured; rates there are in bits.
+func (b *box) paths() (out []uplink.Path) {
+	for _, p := range b.cfg.Uplink.Paths {
+		out = append(out, uplink.Path{Name: p.Name, Interface: p.Interface, SOC: p.SOC, Bulk: uplink.BulkPolicy(p.Bulk), Limit: int64(p.Limit) / 8})
+	}
+	return out
+}
+
+// lostPaths are those that the journal's last word about is that they are lost.
+func (b *box) lostPaths() map[string]bool {
+	out := map[string]bool{}
+	for l := range b.losses {
+		if l.Kind == edge.KindPathLost {
+			out[l.Subject] = true
+		}
+	}
+	return out
 }
 
 // waitIdentity returns the box's identity as soon as there is one, nil when ctx ends before.

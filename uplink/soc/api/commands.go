@@ -73,18 +73,22 @@ func (a *API) postCommand(w http.ResponseWriter, r *http.Request) {
 func (a *API) check(q *commandRequest) string {
 	now := a.o.Clock.Now().Wall
 	switch {
-	case q.Kind != "clip":
-		return "the kind of a command is clip"
+	case q.Kind != "clip" && q.Kind != "status":
+		return "the kind of a command is clip or status"
+	case !q.Expires.After(now):
+		return "expires is not a time to come"
+	case q.Expires.After(now.Add(maxExpires)):
+		return "expires is more than 30 days away"
+	case q.Kind == "status" && (q.Camera != "" || !q.From.IsZero() || !q.To.IsZero()):
+		return "status takes no camera, from or to"
+	case q.Kind == "status":
+		return ""
 	case !edge.ValidID(q.Camera):
 		return "camera is not the id of a camera"
 	case q.From.IsZero() || q.To.IsZero() || !q.From.Before(q.To):
 		return "from and to are two times, from before to"
 	case q.To.Sub(q.From) > maxSpan:
 		return "from and to are more than an hour apart"
-	case !q.Expires.After(now):
-		return "expires is not a time to come"
-	case q.Expires.After(now.Add(maxExpires)):
-		return "expires is more than 30 days away"
 	}
 	return ""
 }
