@@ -185,6 +185,7 @@ func (l *link) ack(ctx context.Context, a *wire.Ack) error {
 		l.status.ignored()
 		return nil
 	}
+	edge.Crash("uplink acked before cursor")
 	if err := l.o.Outbox.Acked(ctx, lane, through); err != nil {
 		return local("keep an ack", err)
 	}

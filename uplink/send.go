@@ -111,6 +111,7 @@ func (l *link) batch(ctx context.Context, lane edge.Lane) (bool, error) {
 	if err := l.stream.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Events{Events: m}}); err != nil {
 		return false, l.sendError(err)
 	}
+	edge.Crash("uplink sent before ack")
 	l.status.sent(len(m.Records), bytes)
 	return true, nil
 }

@@ -253,6 +253,7 @@ func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply
 			u.status.ignored()
 			return false, nil
 		}
+		edge.Crash("upload stored before row")
 		if err := u.o.Files.UploadDone(ctx, f.ID, f.Part); err != nil {
 			return true, local("keep that a file is stored", err)
 		}

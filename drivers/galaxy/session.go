@@ -224,6 +224,7 @@ func (s *session) signal(ctx context.Context, f Frame, at edge.Stamp, sigs ...ed
 		s.o.Log.Info("signals can be stored again")
 	}
 	s.failing, s.settle = false, true
+	edge.Crash("stored before panel ack")
 	return s.answer(f, at)
 }
 

@@ -162,6 +162,7 @@ func (j *Journal) ClipReady(ctx context.Context, fact edge.ClipFact, f edge.Clip
 			name, f.SizeBytes, f.SHA256[:], string(fact.ID)); err != nil {
 			return err
 		}
+		edge.Crash("clip row before its event")
 		if _, err := t.emit(ctx, edge.Event{
 			Kind: edge.KindClipReady, Cameras: []edge.CameraID{c.camera}, Clip: &fact,
 			Why: fmt.Sprintf("Clip of camera %s for event %d is ready.", c.camera, c.seq),

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+
+	"sitewatch/edge"
 )
 
 //go:embed schema.sql
@@ -90,5 +92,6 @@ func inTx(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
 	if err := f(tx); err != nil {
 		return err
 	}
+	edge.Crash("journal migration before commit")
 	return tx.Commit()
 }

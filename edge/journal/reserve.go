@@ -28,6 +28,7 @@ func (j *Journal) makeReserve() bool {
 		return false
 	}
 	f, err := os.OpenFile(j.reservePath(), os.O_CREATE|os.O_RDWR, 0o600)
+	edge.Crash("reserve made before filled")
 	if err == nil {
 		err = errors.Join(syscall.Fallocate(int(f.Fd()), 0, 0, reserveBytes), f.Close())
 	}
@@ -44,6 +45,7 @@ func (j *Journal) relieve(ctx context.Context) bool {
 		return true // the file was at its own limit, and old events have gone
 	}
 	if err := os.Remove(j.reservePath()); err == nil {
+		edge.Crash("reserve given up")
 		j.full = true
 		j.opt.Log.Error("the data disk is full: the journal lives on its reserve", "dir", j.opt.Dir)
 		return true

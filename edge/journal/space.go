@@ -104,9 +104,11 @@ func (t *tx) pruneAcked(ctx context.Context) (bool, error) {
 	if err != nil || a.seq == 0 {
 		return false, err
 	}
+	edge.Crash("pruning before anchor")
 	if err := t.setAnchor(ctx, a); err != nil {
 		return false, err
 	}
+	edge.Crash("pruning after anchor")
 	for _, query := range []string{
 		`delete from events where seq <= ?`,
 		`delete from gaps where to_seq <= ?`,
@@ -149,6 +151,7 @@ func (t *tx) dropSpan(ctx context.Context, lane edge.Lane, lost bool) (bool, err
 		int64(lane), int64(gap.span.From), int64(gap.span.To)); err != nil {
 		return false, err
 	}
+	edge.Crash("events given up before gap")
 	var seq, hash, sig any
 	reason := "acked by the SOC and deleted before older events"
 	if lost {
@@ -169,6 +172,7 @@ func (t *tx) dropSpan(ctx context.Context, lane edge.Lane, lost bool) (bool, err
 	}
 	_, err = t.exec(ctx, `insert into gaps (from_seq, to_seq, events, lost, reason, event_seq, event_hash, signature)
 		values (?, ?, ?, ?, ?, ?, ?, ?)`, int64(gap.span.From), int64(gap.span.To), gap.here, lost, reason, seq, hash, sig)
+	edge.Crash("gap recorded before commit")
 	return true, err
 }
 

@@ -204,6 +204,7 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 		err = t.setHead(ctx)
 	}
 	if err == nil {
+		edge.Crash("journal before commit")
 		_, err = t.exec(ctx, "commit")
 	}
 	if err != nil {
@@ -213,6 +214,7 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 		j.memory.renote()
 		return translate(err)
 	}
+	edge.Crash("journal after commit")
 	j.head = t.head
 	j.last.Store(uint64(t.head.seq))
 	j.finish(t.effects)

@@ -42,6 +42,7 @@ func (x *session) events(ctx context.Context, m *wire.Events) error {
 	if err != nil {
 		return x.broke(ctx, err)
 	}
+	edge.Crash("soc committed before ack")
 	x.count(lane, out)
 	return x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Ack{Ack: &wire.Ack{Lane: m.GetLane(), Through: uint64(through)}}})
 }

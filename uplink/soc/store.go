@@ -178,6 +178,7 @@ func (in *incoming) finish() error {
 		os.Remove(in.part) // after a failed fsync nobody knows what is on the disk
 		return err
 	}
+	edge.Crash("soc digest checked before rename")
 	return durable.Rename(in.part, in.final)
 }
 

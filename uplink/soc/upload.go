@@ -180,9 +180,11 @@ func (u *receiving) finish(ctx context.Context) error {
 
 // stored records the file, which has its name by now, and only then tells the box.
 func (u *receiving) stored(ctx context.Context) error {
+	edge.Crash("soc renamed before row")
 	if err := u.o.Ledger.ClipStored(ctx, u.site, u.id, u.part, u.size, u.sha); err != nil {
 		return u.broke(ctx, err)
 	}
+	edge.Crash("soc row before stored is told")
 	name := "clip"
 	if u.part == edge.PartStill {
 		name = "still"

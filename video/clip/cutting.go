@@ -188,6 +188,7 @@ func (j *cutting) seal(ctx context.Context, fact edge.ClipFact) error {
 	if err := publish(j.temp(), j.final()); err != nil {
 		return j.disk(err)
 	}
+	edge.Crash("clip renamed before row")
 	return j.ready(ctx, fact)
 }
 

@@ -194,9 +194,11 @@ func publish(temp, final string) error {
 	if err != nil {
 		return err
 	}
+	edge.Crash("clip synced before rename")
 	if err := os.Rename(temp, final); err != nil {
 		return err
 	}
+	edge.Crash("clip renamed before directory sync")
 	dir, err := os.Open(filepath.Dir(final))
 	if err != nil {
 		return err

@@ -64,6 +64,7 @@ func (j *cutting) keepStill(ctx context.Context, b []byte) error {
 		j.log.Warn("still not written", "err", err)
 		return nil
 	}
+	edge.Crash("still renamed before row")
 	return j.adoptStill(ctx)
 }
 

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	_ "github.com/mattn/go-sqlite3" // registers the driver
+
+	"sitewatch/edge"
 )
 
 //go:embed migrations/*.sql
@@ -100,6 +102,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			tx.Rollback()
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		edge.Crash("ledger migration before commit")
 		if err := tx.Commit(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

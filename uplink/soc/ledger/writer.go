@@ -85,9 +85,11 @@ func (l *SQLite) transact(ctx context.Context, batch []*write) error {
 			return fmt.Errorf("savepoint: %w", err)
 		}
 	}
+	edge.Crash("ledger before commit")
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	edge.Crash("ledger after commit")
 	return nil
 }
 
