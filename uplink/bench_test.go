@@ -14,7 +14,7 @@ import (
 func BenchmarkAlarmToAck(b *testing.B) {
 	s := newStation(b)
 	o := newOutbox("0417")
-	box(b, uplink.Options{Outbox: o, Files: newFiles(b), Identity: s.enrol("0417"), SOC: s.addr})
+	box(b, uplink.Options{Outbox: o, Files: newFiles(b), Identity: s.enrol("0417"), Paths: to(s.addr)})
 	o.put(b, edge.Event{Kind: edge.KindStarted})
 	eventually(b, "connected", o.allAcked)
 	var took []time.Duration
@@ -40,7 +40,7 @@ func BenchmarkBacklog(b *testing.B) {
 		}
 		id := s.enrol("0417")
 		b.StartTimer()
-		_, stop := box(b, uplink.Options{Outbox: o, Files: newFiles(b), Identity: id, SOC: s.addr})
+		_, stop := box(b, uplink.Options{Outbox: o, Files: newFiles(b), Identity: id, Paths: to(s.addr)})
 		o.wait(edge.Routine, 10_000)
 		b.StopTimer()
 		stop()
@@ -53,7 +53,7 @@ func BenchmarkBacklog(b *testing.B) {
 func BenchmarkUpload(b *testing.B) {
 	s := newStation(b)
 	f := newFiles(b)
-	box(b, uplink.Options{Outbox: newOutbox("0417"), Files: f, Identity: s.enrol("0417"), SOC: s.addr})
+	box(b, uplink.Options{Outbox: newOutbox("0417"), Files: f, Identity: s.enrol("0417"), Paths: to(s.addr)})
 	data := make([]byte, 32<<20)
 	rand.Read(data)
 	b.SetBytes(int64(len(data)))

@@ -32,6 +32,7 @@ type Outbox interface {
 	Acked(ctx context.Context, lane edge.Lane, through edge.Seq) error
 	Rewind(ctx context.Context, lane edge.Lane, to edge.Seq) error
 	Changed(lane edge.Lane) <-chan struct{}
+	Hash(ctx context.Context, seq edge.Seq) (hash [32]byte, ok bool, err error)
 }
 
 // Files are the stills and clips that wait for the SOC.
@@ -42,12 +43,12 @@ type Files interface {
 	UploadsChanged() <-chan struct{}
 }
 
-// Options of a client. Outbox, Files, Identity, SOC, Clock and Log are needed.
+// Options of a client. Outbox, Files, Identity, Paths, Clock and Log are needed.
 type Options struct {
 	Outbox   Outbox
 	Files    Files
 	Identity *Identity
-	SOC      string // host:port
+	Paths    []Path // at least one, the preferred first
 	Clock    edge.Clock
 	Log      *slog.Logger
 
@@ -59,10 +60,14 @@ type Options struct {
 	Command func(ctx context.Context, c edge.Command) (edge.CommandState, string)
 	// Report journals path-lost and its end; nil: they are only logged.
 	Report func(ctx context.Context, e edge.Event) error
-	// PathLost says that an earlier run has reported path-lost and not its end.
-	PathLost bool
-	// PathLostAfter is how long the SOC may be out of reach before that is an event; 0: 30 s.
+	// LostPaths names the paths of which an earlier run has reported path-lost and not its end.
+	LostPaths map[string]bool
+	// PathLostAfter is how long the only path may be without the SOC before that is an event; 0: 30 s. Of several paths
+	// each is lost after three heartbeats.
 	PathLostAfter time.Duration
+	// Limit is how many bytes a second of stills and clips each path may carry at that time, beside its own limit; 0: no
+	// limit. nil: none ever. Events have no limit.
+	Limit func(now edge.Stamp) int64
 	// MaxBackoff bounds the wait before the next try to connect; 0: 15 s.
 	MaxBackoff time.Duration
 	// Dial connects to the SOC; nil: TCP.
@@ -73,7 +78,7 @@ type Options struct {
 type Client struct {
 	o        Options
 	status   board
-	line     *line             // what is known of the path to the SOC
+	paths    []*path           // as configured, the preferred first
 	links    chan bool         // capacity 1, the newest value: whether the link is up; read by runPath
 	cutting  chan edge.ClipRef // capacity 64: clips that are being cut; what does not fit is not told
 	commands chan edge.Command // capacity 16: waiting to be done; the SOC sends the rest again
@@ -88,15 +93,21 @@ func New(o Options) *Client {
 	if o.MaxBackoff == 0 {
 		o.MaxBackoff = 15 * time.Second
 	}
-	return &Client{o: o, line: newLine(o.Clock, func() int64 { return 0 }), links: make(chan bool, 1), cutting: make(chan edge.ClipRef, 64),
+	c := &Client{o: o, links: make(chan bool, 1), cutting: make(chan edge.ClipRef, 64),
 		commands: make(chan edge.Command, 16), outcomes: newOutcomes()}
+	for _, p := range o.Paths {
+		c.paths = append(c.paths, newPath(p, o))
+	}
+	return c
 }
 
 // Run keeps the box connected and delivers until ctx ends. It returns an error only for what connecting again cannot
 // mend, such as a journal that cannot be read.
 func (c *Client) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.runAgain(ctx, "link", c.runLink) })
+	g.Go(func() error {
+		return c.runAgain(ctx, "link", func(ctx context.Context) error { return c.runLink(ctx, c.paths[0]) })
+	})
 	g.Go(func() error { return c.runAgain(ctx, "upload", c.runUpload) })
 	g.Go(func() error { return c.runCommands(ctx) })
 	g.Go(func() error { return c.runPath(ctx) })

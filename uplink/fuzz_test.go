@@ -26,6 +26,9 @@ func (o *ledgerless) Watermark(_ context.Context, l edge.Lane) (edge.Seq, error)
 func (o *ledgerless) Read(context.Context, edge.Lane, edge.Seq, int) ([]edge.Record, error) {
 	return nil, nil
 }
+func (o *ledgerless) Hash(context.Context, edge.Seq) (hash [32]byte, ok bool, err error) {
+	return hash, false, nil
+}
 func (o *ledgerless) Changed(edge.Lane) <-chan struct{} { return nil }
 func (o *ledgerless) Acked(_ context.Context, l edge.Lane, to edge.Seq) error {
 	if l != edge.Urgent && l != edge.Routine || to > 10 || to <= o.marks[l] {
@@ -126,7 +129,7 @@ func FuzzUploadReply(f *testing.F) {
 			return // a refusal to come again is a wait, and no state
 		}
 		c := New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
-		u := &upload{Client: c, pace: pace{gate: &c.line.busy}, refused: map[fileKey]int{}}
+		u := &upload{Client: c, pace: pace{gate: &gate{}}, refused: map[fileKey]int{}}
 		u.pace.begin(-1)
 		for range 3 {
 			if _, err := u.reply(t.Context(), file, &m, nil); err != nil {

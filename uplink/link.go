@@ -25,6 +25,8 @@ type linkStream = grpc.BidiStreamingClient[wire.BoxMessage, wire.SocMessage]
 // link is one session on the events' connection.
 type link struct {
 	*Client
+	path   *path
+	line   *line // of path
 	stream linkStream
 	beat   time.Duration
 
@@ -45,8 +47,8 @@ type flight struct {
 }
 
 // runLink connects, says hello and delivers events until the connection breaks.
-func (c *Client) runLink(ctx context.Context) error {
-	cc, err := dial(c.o.SOC, c.credentials(), c.o.Dial)
+func (c *Client) runLink(ctx context.Context, p *path) error {
+	cc, err := dial(p.SOC[0], c.credentials(), c.o.Dial)
 	if err != nil {
 		return err
 	}
@@ -58,17 +60,17 @@ func (c *Client) runLink(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l := &link{Client: c, stream: stream, moved: make(chan struct{}, 1)}
+	l := &link{Client: c, path: p, line: p.line, stream: stream, moved: make(chan struct{}, 1)}
 	if err := l.greet(ctx, cancel); err != nil {
 		return err
 	}
-	c.o.Log.Info("connected to the SOC", "soc", c.o.SOC)
+	c.o.Log.Info("connected to the SOC", "soc", p.SOC[0])
 	c.status.connected(true, c.o.Clock.Now())
 	c.signalPath(true)
 	defer func() {
 		c.status.connected(false, c.o.Clock.Now())
 		c.signalPath(false)
-		c.line.busy.set(false) // nothing can be sent: bulk need not stand back
+		p.line.busy.set(false) // nothing can be sent: bulk need not stand back
 	}()
 	heard := make(chan struct{}, 1) // capacity 1: one is enough to know that the SOC lives
 	g.Go(func() error { return l.runReceive(ctx, heard) })

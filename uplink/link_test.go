@@ -56,7 +56,7 @@ func TestSOCRestartsMidStream(t *testing.T) {
 	s := newStation(t)
 	o := newOutbox("0417")
 	id := s.enrol("0417")
-	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, SOC: s.addr})
+	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, Paths: to(s.addr)})
 	for i := range 1500 {
 		kind := edge.KindSet
 		if i%10 == 0 {
@@ -82,7 +82,7 @@ func TestSOCAwayIsLateNotLost(t *testing.T) {
 	o.put(t, edge.Event{Kind: edge.KindFire, Recorded: hour})
 	var mu sync.Mutex
 	var told []edge.Kind
-	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, SOC: s.addr, PathLostAfter: 200 * time.Millisecond,
+	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, Paths: to(s.addr), PathLostAfter: 200 * time.Millisecond,
 		Report: func(_ context.Context, e edge.Event) error {
 			mu.Lock()
 			defer mu.Unlock()
@@ -107,7 +107,7 @@ func TestSOCFromBackupGetsTheRestAgain(t *testing.T) {
 	s := newStation(t)
 	o := newOutbox("0417")
 	id := s.enrol("0417")
-	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, SOC: s.addr})
+	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, Paths: to(s.addr)})
 	put := func() {
 		for range 20 {
 			o.put(t, edge.Event{Kind: edge.KindTamper})
@@ -146,7 +146,7 @@ func TestUrgentOvertakesRoutine(t *testing.T) {
 		o.put(t, edge.Event{Kind: edge.KindSet})
 	}
 	o.put(t, edge.Event{Kind: edge.KindFire})
-	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, SOC: s.addr})
+	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, Paths: to(s.addr)})
 	eventually(t, "all acked", o.allAcked)
 	if first := s.events()[0].Event.Kind; first != edge.KindFire {
 		t.Errorf("the first event at the SOC is %s, want the fire", first)
@@ -196,7 +196,7 @@ func TestLineThatKeepsBreaking(t *testing.T) {
 	}
 	f.put(t, clip, edge.PartClip, 1, video)
 	dials := atomic.Int64{}
-	c, _ := box(t, uplink.Options{Outbox: o, Files: f, Identity: id, SOC: s.addr, Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+	c, _ := box(t, uplink.Options{Outbox: o, Files: f, Identity: id, Paths: to(s.addr), Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return nil, err
@@ -226,7 +226,7 @@ func TestNewerStillGoesBeforeAnOlderClip(t *testing.T) {
 	id := s.enrol("0417")
 	old, newer := edge.ClipID(edge.NewID()), edge.ClipID(edge.NewID())
 	f.put(t, old, edge.PartClip, 1, make([]byte, 8<<20))
-	box(t, uplink.Options{Outbox: o, Files: f, Identity: id, SOC: s.addr, Dial: slow})
+	box(t, uplink.Options{Outbox: o, Files: f, Identity: id, Paths: to(s.addr), Dial: slow})
 	part := soc.ClipPath(filepath.Join(s.data, "clips"), "0417", old, edge.PartClip) + ".*.part"
 	eventually(t, "the clip has begun", func() bool { m, _ := filepath.Glob(part); return len(m) == 1 })
 	f.put(t, newer, edge.PartStill, 2, make([]byte, 50_000))
@@ -264,7 +264,7 @@ func TestFilesThatCannotGo(t *testing.T) {
 	f.take(c.ID, c.Part)
 	c.ID = bad
 	f.add(c)
-	box(t, uplink.Options{Outbox: o, Files: f, Identity: s.enrol("0417"), SOC: s.addr})
+	box(t, uplink.Options{Outbox: o, Files: f, Identity: s.enrol("0417"), Paths: to(s.addr)})
 	eventually(t, "the good one is stored", func() bool {
 		_, done, refused := f.counts()
 		return refused == 3 && done == 1
@@ -286,7 +286,7 @@ func TestCommandIsDoneOnce(t *testing.T) {
 	o := newOutbox("0417")
 	var done atomic.Int64
 	id := s.enrol("0417")
-	_, stop := box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, SOC: s.addr,
+	_, stop := box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, Paths: to(s.addr),
 		Command: func(_ context.Context, c edge.Command) (edge.CommandState, string) {
 			done.Add(1)
 			return edge.CommandDone, "cut " + string(c.Camera)
@@ -313,7 +313,7 @@ func TestCommandIsDoneOnce(t *testing.T) {
 		t.Errorf("got %q after %d runs", got, done.Load())
 	}
 	stop()
-	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, SOC: s.addr})
+	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, Paths: to(s.addr)})
 	eventually(t, "connected", func() bool { _, up := s.srv.Online("0417"); return up })
 	second := put(time.Minute)
 	eventually(t, "a box without commands says so", func() bool { return state(second).State == edge.CommandFailed })
@@ -410,7 +410,7 @@ func TestBoxWithDeadClockEnrolsAndDelivers(t *testing.T) {
 	o := newOutbox("0417")
 	o.clock = clk
 	o.put(t, edge.Event{Kind: edge.KindFire})
-	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, SOC: s.addr, Clock: clk})
+	box(t, uplink.Options{Outbox: o, Files: newFiles(t), Identity: id, Paths: to(s.addr), Clock: clk})
 	eventually(t, "acked", o.allAcked)
 	if e := s.events()[0]; e.Event.Clock != edge.ClockUnset || e.Late {
 		t.Errorf("got %+v, want an event of an unset clock that is not late", e)

@@ -8,6 +8,48 @@ import (
 	"sitewatch/edge"
 )
 
+// Path is one way to the SOC, such as the broadband line or a mobile modem.
+type Path struct {
+	Name      string     // "" when it is the only one and has no name
+	Interface string     // network interface that its connections must take; "" leaves that to the routes
+	SOC       []string   // host:port, tried in turn, the last good one first
+	Bulk      BulkPolicy // "" is BulkAll
+	Limit     int64      // bytes a second for stills and clips; 0: none
+}
+
+// BulkPolicy says what of the stills and clips a path may carry. Every path carries events.
+type BulkPolicy string
+
+const (
+	BulkNone   BulkPolicy = "none"
+	BulkStills BulkPolicy = "stills"
+	BulkAll    BulkPolicy = "all"
+)
+
+// carries says whether the policy lets a file of this part go.
+func (b BulkPolicy) carries(part edge.FilePart) bool {
+	return b == BulkAll || b == "" || b == BulkStills && part == edge.PartStill
+}
+
+// path is a Path while the client runs.
+type path struct {
+	Path
+	line *line
+}
+
+func newPath(p Path, o Options) *path {
+	limit := func() int64 {
+		own := p.Limit
+		if o.Limit != nil {
+			if l := o.Limit(o.Clock.Now()); l > 0 && (own == 0 || l < own) {
+				own = l
+			}
+		}
+		return own * 8
+	}
+	return &path{Path: p, line: newLine(o.Clock, limit)}
+}
+
 // signalPath leaves the newest state of the link for runPath.
 func (c *Client) signalPath(up bool) {
 	select {
@@ -21,7 +63,7 @@ func (c *Client) signalPath(up bool) {
 func (c *Client) runPath(ctx context.Context) error {
 	down := time.NewTimer(c.o.PathLostAfter) // a box that starts without a SOC has lost its path, too
 	defer down.Stop()
-	lost, up := c.o.PathLost, false
+	lost, up := c.o.LostPaths[c.o.Paths[0].Name], false
 	for {
 		due := false
 		select {
@@ -40,7 +82,7 @@ func (c *Client) runPath(ctx context.Context) error {
 		}
 		ev := edge.Event{Kind: edge.KindPathLost.Restored(), Why: "The line to the SOC is back."}
 		if !up {
-			ev = edge.Event{Kind: edge.KindPathLost, Why: fmt.Sprintf("The SOC at %s has been out of reach for %s.", c.o.SOC, c.o.PathLostAfter)}
+			ev = edge.Event{Kind: edge.KindPathLost, Why: fmt.Sprintf("The SOC at %s has been out of reach for %s.", c.o.Paths[0].SOC[0], c.o.PathLostAfter)}
 		}
 		if c.report(ctx, ev) {
 			lost = !up

@@ -16,7 +16,7 @@ import (
 // pathClient is a client of which only runPath runs. Its reports fail while full is true.
 func pathClient(t *testing.T, lost bool) (c *Client, said *[]edge.Kind, full *atomic.Bool) {
 	said, full = new([]edge.Kind), new(atomic.Bool)
-	c = New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), SOC: "soc:7443", PathLost: lost,
+	c = New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), Paths: []Path{{SOC: []string{"soc:7443"}}}, LostPaths: map[string]bool{"": lost},
 		Report: func(_ context.Context, e edge.Event) error {
 			if full.Load() {
 				return errors.New("no room")

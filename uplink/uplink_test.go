@@ -130,6 +130,15 @@ func (o *outbox) Changed(lane edge.Lane) <-chan struct{} {
 	return o.changed[lane]
 }
 
+func (o *outbox) Hash(_ context.Context, seq edge.Seq) (hash [32]byte, ok bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if seq == 0 || seq > edge.Seq(len(o.recs)) {
+		return hash, false, nil
+	}
+	return o.recs[seq-1].Hash, true, nil
+}
+
 // files is the upload side of a journal, in memory, with real files.
 type files struct {
 	dir string
@@ -310,6 +319,9 @@ func box(t testing.TB, o uplink.Options) (c *uplink.Client, stop func()) {
 	return c, stop
 }
 
+// to is the one path of a box that has one, without a name.
+func to(addr ...string) []uplink.Path { return []uplink.Path{{SOC: addr}} }
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
@@ -334,7 +346,7 @@ func (s *station) events() []ledger.Event {
 func TestOneAlarmEndToEnd(t *testing.T) {
 	s := newStation(t)
 	o, f := newOutbox("0417"), newFiles(t)
-	c, _ := box(t, uplink.Options{Outbox: o, Files: f, Identity: s.enrol("0417"), SOC: s.addr})
+	c, _ := box(t, uplink.Options{Outbox: o, Files: f, Identity: s.enrol("0417"), Paths: to(s.addr)})
 	clip := edge.ClipID(edge.NewID())
 	o.put(t, edge.Event{Kind: edge.KindStarted})
 	seq := o.put(t, edge.Event{Kind: edge.KindIntruder, Code: "BA", Zone: "1011", Cameras: []edge.CameraID{"door"},

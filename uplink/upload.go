@@ -19,6 +19,7 @@ import (
 // upload is one session on the files' connection.
 type upload struct {
 	*Client
+	line    *line // of the path that this session takes
 	stream  grpc.BidiStreamingClient[wire.UploadRequest, wire.UploadReply]
 	replies chan *wire.UploadReply // unbuffered: read between chunks
 	pace    pace
@@ -42,7 +43,8 @@ func (c *Client) runUpload(ctx context.Context) error {
 	if err := c.waitForFile(ctx); err != nil {
 		return err
 	}
-	cc, err := dial(c.o.SOC, c.credentials(), c.o.Dial)
+	p := c.paths[0]
+	cc, err := dial(p.SOC[0], c.credentials(), c.o.Dial)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func (c *Client) runUpload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &upload{Client: c, stream: stream, replies: make(chan *wire.UploadReply), pace: pace{gate: &c.line.busy}, refused: map[fileKey]int{}}
+	u := &upload{Client: c, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), pace: pace{gate: &p.line.busy}, refused: map[fileKey]int{}}
 	g.Go(func() error {
 		for {
 			m, err := stream.Recv()

@@ -23,9 +23,9 @@ func (b *box) runUplink(ctx context.Context) error {
 	if err != nil || id == nil {
 		return err
 	}
-	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, SOC: b.cfg.Uplink.Paths[0].SOC[0], Clock: b.clock, Log: b.log,
+	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, Paths: b.paths(), Clock: b.clock, Log: b.log,
 		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: cli.Version, Report: b.desk.Report, Command: b.command,
-		PathLost: b.losses[journal.Loss{Kind: edge.KindPathLost}]})
+		LostPaths: b.lostPaths()})
 	b.client.Store(c)
 	return c.Run(ctx)
 }

@@ -11,7 +11,7 @@ import (
 // return must be said although another run of the program said that it was lost (P8).
 type Loss struct {
 	Kind    edge.Kind // panel-lost, camera-lost or path-lost
-	Subject string    // id of the panel or camera; "" for the path
+	Subject string    // id of the panel or camera, name of the path
 }
 
 // lossKinds are the kinds that stand until their restore.
@@ -31,6 +31,8 @@ func lossOf(ev *edge.Event) (l Loss, ok bool) {
 			return Loss{}, false
 		}
 		l.Subject = string(ev.Cameras[0])
+	case edge.KindPathLost:
+		l.Subject = ev.Path // "" where the box has one path without a name
 	}
 	return l, true
 }

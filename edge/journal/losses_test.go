@@ -19,6 +19,10 @@ func TestLossesStandUntilTheirRestore(t *testing.T) {
 		camera(edge.KindCameraLost, "till"),
 		camera(edge.KindCameraLost.Restored(), "till"),
 		{Kind: edge.KindPathLost, Panel: "intruder", Code: "YC"}, // the panel's own signalling
+		{Kind: edge.KindPathLost, Path: "broadband"},
+		{Kind: edge.KindPathLost, Path: "mobile"},
+		{Kind: edge.KindPathLost},
+		{Kind: edge.KindPathLost.Restored(), Path: "mobile"},
 		{Kind: edge.KindFire, Panel: "fire"},
 	} {
 		if _, err := j.Append(t.Context(), ev); err != nil {
@@ -29,7 +33,8 @@ func TestLossesStandUntilTheirRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[Loss]bool{{edge.KindPanelLost, "intruder"}: true, {edge.KindCameraLost, "door"}: true}
+	want := map[Loss]bool{{edge.KindPanelLost, "intruder"}: true, {edge.KindCameraLost, "door"}: true,
+		{edge.KindPathLost, "broadband"}: true, {edge.KindPathLost, ""}: true}
 	if len(got) != len(want) {
 		t.Errorf("losses are %v, want %v", got, want)
 	}
