@@ -188,7 +188,8 @@ func (x *EnrolRequest) GetCsr() []byte {
 type EnrolReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Certificate   []byte                 `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER
-	Ca            []byte                 `protobuf:"bytes,2,opt,name=ca,proto3" json:"ca,omitempty"`                   // DER
+	Ca            []byte                 `protobuf:"bytes,2,opt,name=ca,proto3" json:"ca,omitempty"`                   // DER: the one that the token names
+	Cas           [][]byte               `protobuf:"bytes,3,rep,name=cas,proto3" json:"cas,omitempty"`                 // DER: every CA that the box shall trust
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +234,13 @@ func (x *EnrolReply) GetCertificate() []byte {
 func (x *EnrolReply) GetCa() []byte {
 	if x != nil {
 		return x.Ca
+	}
+	return nil
+}
+
+func (x *EnrolReply) GetCas() [][]byte {
+	if x != nil {
+		return x.Cas
 	}
 	return nil
 }
@@ -685,6 +693,7 @@ type Welcome struct {
 	Watermarks    []*Watermark           `protobuf:"bytes,2,rep,name=watermarks,proto3" json:"watermarks,omitempty"`
 	TimeUnixMs    int64                  `protobuf:"varint,3,opt,name=time_unix_ms,json=timeUnixMs,proto3" json:"time_unix_ms,omitempty"`  // the SOC's wall clock
 	HeartbeatMs   uint32                 `protobuf:"varint,4,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"` // both sides send one this often
+	Trust         []byte                 `protobuf:"bytes,5,opt,name=trust,proto3" json:"trust,omitempty"`                                 // 32 bytes: digest of what a box should have by now; see Trust in PROTOCOL.md
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -745,6 +754,13 @@ func (x *Welcome) GetHeartbeatMs() uint32 {
 		return x.HeartbeatMs
 	}
 	return 0
+}
+
+func (x *Welcome) GetTrust() []byte {
+	if x != nil {
+		return x.Trust
+	}
+	return nil
 }
 
 type Watermark struct {
@@ -988,6 +1004,7 @@ type Heartbeat struct {
 	LastSeq       uint64                 `protobuf:"varint,3,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`            // box only
 	Clock         string                 `protobuf:"bytes,4,opt,name=clock,proto3" json:"clock,omitempty"`                                // box only: synced, drifting or unset
 	EchoMonoNs    int64                  `protobuf:"varint,5,opt,name=echo_mono_ns,json=echoMonoNs,proto3" json:"echo_mono_ns,omitempty"` // SOC only: mono_ns of the box's heartbeat that this one answers; 0: it answers none
+	Trust         []byte                 `protobuf:"bytes,6,opt,name=trust,proto3" json:"trust,omitempty"`                                // SOC only: as in Welcome
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1055,6 +1072,13 @@ func (x *Heartbeat) GetEchoMonoNs() int64 {
 		return x.EchoMonoNs
 	}
 	return 0
+}
+
+func (x *Heartbeat) GetTrust() []byte {
+	if x != nil {
+		return x.Trust
+	}
+	return nil
 }
 
 type Command struct {
@@ -1925,11 +1949,12 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\fEnrolRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\fR\x06secret\x12\x10\n" +
-	"\x03csr\x18\x03 \x01(\fR\x03csr\">\n" +
+	"\x03csr\x18\x03 \x01(\fR\x03csr\"P\n" +
 	"\n" +
 	"EnrolReply\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x0e\n" +
-	"\x02ca\x18\x02 \x01(\fR\x02ca\" \n" +
+	"\x02ca\x18\x02 \x01(\fR\x02ca\x12\x10\n" +
+	"\x03cas\x18\x03 \x03(\fR\x03cas\" \n" +
 	"\fRenewRequest\x12\x10\n" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\"@\n" +
 	"\n" +
@@ -1961,7 +1986,7 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\x04boot\x18\b \x01(\tR\x04boot\x12\x17\n" +
 	"\amono_ns\x18\t \x01(\x03R\x06monoNs\x12\x12\n" +
 	"\x04path\x18\n" +
-	" \x01(\tR\x04path\"\xaa\x01\n" +
+	" \x01(\tR\x04path\"\xc0\x01\n" +
 	"\aWelcome\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12>\n" +
 	"\n" +
@@ -1969,7 +1994,8 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"watermarks\x12 \n" +
 	"\ftime_unix_ms\x18\x03 \x01(\x03R\n" +
 	"timeUnixMs\x12!\n" +
-	"\fheartbeat_ms\x18\x04 \x01(\rR\vheartbeatMs\"h\n" +
+	"\fheartbeat_ms\x18\x04 \x01(\rR\vheartbeatMs\x12\x14\n" +
+	"\x05trust\x18\x05 \x01(\fR\x05trust\"h\n" +
 	"\tWatermark\x12-\n" +
 	"\x04lane\x18\x01 \x01(\x0e2\x19.sitewatch.uplink.v1.LaneR\x04lane\x12\x18\n" +
 	"\athrough\x18\x02 \x01(\x04R\athrough\x12\x12\n" +
@@ -1984,7 +2010,7 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\"N\n" +
 	"\x03Ack\x12-\n" +
 	"\x04lane\x18\x01 \x01(\x0e2\x19.sitewatch.uplink.v1.LaneR\x04lane\x12\x18\n" +
-	"\athrough\x18\x02 \x01(\x04R\athrough\"\x99\x01\n" +
+	"\athrough\x18\x02 \x01(\x04R\athrough\"\xaf\x01\n" +
 	"\tHeartbeat\x12 \n" +
 	"\ftime_unix_ms\x18\x01 \x01(\x03R\n" +
 	"timeUnixMs\x12\x17\n" +
@@ -1992,7 +2018,8 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\blast_seq\x18\x03 \x01(\x04R\alastSeq\x12\x14\n" +
 	"\x05clock\x18\x04 \x01(\tR\x05clock\x12 \n" +
 	"\fecho_mono_ns\x18\x05 \x01(\x03R\n" +
-	"echoMonoNs\"\xc5\x01\n" +
+	"echoMonoNs\x12\x14\n" +
+	"\x05trust\x18\x06 \x01(\fR\x05trust\"\xc5\x01\n" +
 	"\aCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
