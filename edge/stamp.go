@@ -8,6 +8,8 @@ type Stamp struct {
 	Mono   time.Duration `json:"mono"`   // since the machine booted; comparable between stamps of the same Boot only
 	Boot   BootID        `json:"boot"`   // which boot Mono counts from
 	Synced bool          `json:"synced"` // the kernel says that Wall is kept by NTP
+	// Unset says that Wall is only a time that surely has passed: nothing tells what it is now.
+	Unset bool `json:"unset,omitempty"`
 }
 
 // Since returns how long after o the stamp s was taken; ok is false when they are of different boots,
@@ -29,8 +31,8 @@ type ClockState string
 
 const (
 	ClockSynced   ClockState = "synced"   // kept by NTP
-	ClockDrifting ClockState = "drifting" // plausible, but nothing keeps it now
-	ClockUnset    ClockState = "unset"    // before the program was built: a dead battery, 1970
+	ClockDrifting ClockState = "drifting" // plausible, or told by the SOC, but nothing keeps it now
+	ClockUnset    ClockState = "unset"    // only a time that surely has passed: a dead battery, 1970
 )
 
 // earliestWall is before any box runs this program: a wall clock that shows less was never set.
@@ -39,7 +41,7 @@ var earliestWall = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // ClockState grades the stamp's wall clock.
 func (s Stamp) ClockState() ClockState {
 	switch {
-	case s.Wall.Before(earliestWall):
+	case s.Unset || s.Wall.Before(earliestWall):
 		return ClockUnset
 	case s.Synced:
 		return ClockSynced
