@@ -17,7 +17,7 @@ PKGS_TEST := $(PKGS_DEMO) chromium git python3-gi gir1.2-gst-rtsp-server-1.0 gst
 PKGS_PROTO := protobuf-compiler
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test check fuzz bench lint proto sim deps-build deps-demo deps-test deps-proto clean
+.PHONY: help build demo smoke test check fuzz bench bench-link lint proto sim deps-build deps-demo deps-test deps-proto clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
@@ -77,6 +77,11 @@ bench: deps-test build ## the figures of the README, each beside what it is comp
 	$(GO) test -run '^$$' -bench . -benchmem ./edge/... ./drivers/... ./video/... ./uplink/...
 	$(GO) test -run '^$$' -bench AlarmToSOC -benchtime 1000x -timeout 30m ./cmd/gateway
 	$(GO) test -run '^$$' -bench Record -benchtime 1x -timeout 30m ./cmd/gateway
+
+N ?= 1000
+ROWS ?=
+bench-link: build ## how late alarms are behind clips on slow lines, beside plain gRPC (root; N=100 is quick, ROWS="2mbit loss" some of it)
+	@exec $(BIN)/sitesim link-bench --bin $(BIN) --n $(N) $(foreach r,$(ROWS),--rows $(r))
 
 proto: deps-proto ## generate the wire's code from uplink/wire/sitewatch.proto
 	@mkdir -p $(BIN)

@@ -13,12 +13,13 @@ import (
 )
 
 type commands struct {
-	Site    siteCmd        `cmd:"" help:"Write gateway.yaml and soc.yaml for the simulated site and exit."`
-	Run     runCmd         `cmd:"" help:"Play a scenario on a panel and three cameras."`
-	Panel   panelCmd       `cmd:"" help:"A panel alone."`
-	Camera  cameraCmd      `cmd:"" help:"A camera alone."`
-	Demo    demoCmd        `cmd:"" help:"Everything on one desk: SOC, enrolment, panel, cameras, gateway."`
-	Version cli.VersionCmd `cmd:"" help:"Print the version."`
+	Site      siteCmd        `cmd:"" help:"Write gateway.yaml and soc.yaml for the simulated site and exit."`
+	Run       runCmd         `cmd:"" help:"Play a scenario on a panel and three cameras."`
+	Panel     panelCmd       `cmd:"" help:"A panel alone."`
+	Camera    cameraCmd      `cmd:"" help:"A camera alone."`
+	Demo      demoCmd        `cmd:"" help:"Everything on one desk: SOC, enrolment, panel, cameras, gateway."`
+	LinkBench linkBenchCmd   `cmd:"" name:"link-bench" help:"How late alarms are behind clips on slow lines, measured with the real programs."`
+	Version   cli.VersionCmd `cmd:"" help:"Print the version."`
 }
 
 func main() {
