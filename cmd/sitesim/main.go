@@ -18,6 +18,7 @@ type commands struct {
 	Panel     panelCmd       `cmd:"" help:"A panel alone."`
 	Camera    cameraCmd      `cmd:"" help:"A camera alone."`
 	Demo      demoCmd        `cmd:"" help:"Everything on one desk: SOC, enrolment, panel, cameras, gateway."`
+	Link      linkCmd        `cmd:"" help:"A slow line between two networks on this machine: rate, delay, queue, loss, outages (root)."`
 	LinkBench linkBenchCmd   `cmd:"" name:"link-bench" help:"How late alarms are behind clips on slow lines, measured with the real programs."`
 	Version   cli.VersionCmd `cmd:"" help:"Print the version."`
 }

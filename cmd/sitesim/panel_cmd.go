@@ -51,12 +51,14 @@ func (c *panelCmd) Run(ctx context.Context) error {
 	fmt.Println("Say: CODE [ZONE [PARTITION [USER [TEXT...]]]], with - for none. For example: BA 1011 1 - STOCK ROOM")
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.Run(ctx) })
-	g.Go(func() error { return c.runTyped(ctx, p, os.Stdin) })
+	g.Go(func() error {
+		return runTyped(ctx, os.Stdin, func(line string) error { return raiseTyped(p, line) })
+	})
 	return g.Wait()
 }
 
-// runTyped raises what is typed. At the end of the input the panel stays.
-func (c *panelCmd) runTyped(ctx context.Context, p *galaxyPanel, in io.Reader) error {
+// runTyped does what is typed, and says what is wrong with a line that cannot be done. The end of the input ends nothing.
+func runTyped(ctx context.Context, in io.Reader, do func(line string) error) error {
 	lines := make(chan string)
 	var g errgroup.Group
 	g.Go(func() error {
@@ -80,7 +82,7 @@ func (c *panelCmd) runTyped(ctx context.Context, p *galaxyPanel, in io.Reader) e
 			if !ok {
 				return g.Wait()
 			}
-			if err := raiseTyped(p, line); err != nil {
+			if err := do(line); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		}
