@@ -2,6 +2,7 @@ package soc
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 
 	"google.golang.org/grpc/codes"
@@ -13,47 +14,78 @@ import (
 	"sitewatch/uplink/wire"
 )
 
-type siteKey struct{}
+type standingKey struct{}
 
-// authenticate takes the site from the certificate that TLS has verified against our CA. Nothing that a box says later
-// can change it.
+// authenticate takes the site from the certificate whose key TLS has seen proved. Nothing that a box says later can
+// change it.
 func (s *Server) authenticate(ctx context.Context) (context.Context, error) {
-	site, err := certified(ctx)
+	st, err := s.certified(ctx)
 	if err != nil {
 		s.metrics.refused.WithLabelValues("certificate").Inc()
-		return nil, status.Error(codes.Unauthenticated, err.Error())
+		code := codes.Unauthenticated
+		if errors.Is(err, ErrRevoked) {
+			code = codes.PermissionDenied
+		}
+		return nil, status.Error(code, err.Error())
 	}
-	return context.WithValue(ctx, siteKey{}, site), nil
+	now := s.o.Clock.Now().Wall
+	switch {
+	case st.expired:
+		s.metrics.certificates.WithLabelValues("expired").Inc()
+		s.o.Log.Warn("a box has come with an expired certificate; it is taken, and should renew", "site", st.site, "ended", st.expires())
+	case st.early:
+		s.metrics.certificates.WithLabelValues("early").Inc()
+		s.o.Log.Error("a box's certificate is of the future: the SOC's clock is wrong, or was", "site", st.site, "begins", st.cert.NotBefore, "now", now)
+	}
+	if err := s.boxes.presented(st, now); err != nil {
+		s.o.Log.Error("a box's certificate is not recorded", "site", st.site, "err", err) // the events are worth more
+	}
+	return context.WithValue(ctx, standingKey{}, st), nil
 }
 
-func siteOf(ctx context.Context) edge.SiteID {
-	site, _ := ctx.Value(siteKey{}).(edge.SiteID) // authenticate has been there: every method but Enrol passes it
-	return site
+func siteOf(ctx context.Context) edge.SiteID { return standingOf(ctx).site }
+
+func standingOf(ctx context.Context) standing {
+	st, _ := ctx.Value(standingKey{}).(standing) // authenticate has been there: every method but Enrol passes it
+	return st
 }
 
-func certified(ctx context.Context) (edge.SiteID, error) {
+func (s *Server) certified(ctx context.Context) (standing, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return "", errors.New("no peer")
+		return standing{}, errors.New("no peer")
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.VerifiedChains) == 0 {
-		return "", errors.New("a client certificate is needed; enrol the box first")
-	}
-	leaf := info.State.VerifiedChains[0][0]
-	if len(leaf.URIs) != 1 {
-		return "", errors.New("the client certificate names no site")
-	}
-	site, ok := wire.SiteOfURI(leaf.URIs[0])
 	if !ok {
-		return "", errors.New("the client certificate names no site")
+		return standing{}, ErrNoCertificate
 	}
-	return site, nil
+	return s.admit(info.State.PeerCertificates)
+}
+
+// admit judges a certificate by what is trusted at this moment.
+func (s *Server) admit(chain []*x509.Certificate) (standing, error) {
+	if _, err := s.ca.refresh(); err != nil {
+		s.o.Log.Debug("what is trusted cannot be read", "err", err) // runTrust says so once
+	}
+	return s.ca.admit(chain)
+}
+
+// siteIn is the site that a certificate names, for a log line about one that is not taken.
+func siteIn(c *x509.Certificate) edge.SiteID {
+	if len(c.URIs) != 1 {
+		return ""
+	}
+	site, _ := wire.SiteOfURI(c.URIs[0])
+	return site
 }
 
 // Enrol trades a token's secret for a certificate. It is the one method without client certificate.
 func (s *Server) Enrol(ctx context.Context, r *wire.EnrolRequest) (*wire.EnrolReply, error) {
-	cert, err := s.claims.Redeem(ctx, edge.SiteID(r.GetSite()), r.GetSecret(), r.GetCsr())
+	site := edge.SiteID(r.GetSite())
+	cert, err := s.claims.Redeem(ctx, site, r.GetSecret(), r.GetCsr())
+	if err == nil {
+		err = s.boxes.enrolled(site, cert)
+	}
 	if err != nil {
 		s.metrics.refused.WithLabelValues("enrol").Inc()
 		code := codes.Internal
@@ -74,6 +106,8 @@ func (s *Server) Enrol(ctx context.Context, r *wire.EnrolRequest) (*wire.EnrolRe
 		}
 		return nil, status.Error(code, wire.Text(err.Error()))
 	}
+	s.metrics.certificates.WithLabelValues("enrolled").Inc()
 	s.o.Log.Info("box enrolled", "site", r.GetSite())
-	return &wire.EnrolReply{Certificate: cert, Ca: s.ca.cert.Raw}, nil
+	cas := s.ca.Bundle()
+	return &wire.EnrolReply{Certificate: cert, Ca: cas[0], Cas: cas}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -24,20 +23,23 @@ import (
 	"sitewatch/uplink/wire"
 )
 
-// CA is the certificate authority of one SOC. Its key never leaves the machine; its fingerprint is in every token.
+// CA is whom one SOC trusts: its certificate authorities, of which one issues, and what it has revoked. The keys never leave
+// the machine; the fingerprint of the issuing authority is in every token. Several processes may use the folder at once:
+// what one changes the others see at their next look.
 type CA struct {
 	dir   string
 	clock edge.Clock
-	cert  *x509.Certificate
-	key   *ecdsa.PrivateKey
 
-	mu     sync.Mutex
-	server *tls.Certificate
+	mu      sync.Mutex
+	all     []*authority // as authorities.json has them, without the retired ones' certificates
+	revoked revocations
+	seen    [2]os.FileInfo // of the two files when they were read; nil: not there
+	server  *tls.Certificate
 }
 
 const (
 	caLife     = 30 * 365 * 24 * time.Hour
-	boxLife    = 20 * 365 * 24 * time.Hour // boxes run unattended for years
+	boxLife    = 90 * 24 * time.Hour // renewed at 60 days
 	serverLife = 397 * 24 * time.Hour
 	serverLeft = 60 * 24 * time.Hour // renewed when less is left
 	backdate   = 24 * time.Hour      // a box's clock may be behind ours
@@ -48,77 +50,134 @@ func OpenCA(dir string, clock edge.Clock) (*CA, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open CA: %w", err)
 	}
-	unlock, err := durable.Lock(filepath.Join(dir, ".lock"))
+	ca := &CA{dir: dir, clock: clock}
+	unlock, err := ca.lock()
 	if err != nil {
 		return nil, fmt.Errorf("open CA: %w", err)
 	}
 	defer unlock()
-	ca := &CA{dir: dir, clock: clock}
-	ca.cert, ca.key, err = loadPair(ca.path("ca.pem"), ca.path("ca-key.pem"))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = ca.create()
+	_, err = os.Lstat(ca.path(firstAuthority + ".pem"))
+	_, serr := os.Lstat(ca.path(stateFile))
+	if errors.Is(err, fs.ErrNotExist) && errors.Is(serr, fs.ErrNotExist) {
+		_, err = ca.makeAuthority(firstAuthority, nil)
+	} else {
+		err = nil
+	}
+	if err == nil {
+		_, err = ca.refresh()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open CA in %s: %w", dir, err)
+		return nil, edge.WithHint(fmt.Errorf("open CA in %s: %w", dir, err), "restore the folder from a backup: a new authority would lock every box out")
 	}
 	return ca, nil
 }
 
-// Fingerprint is the SHA-256 of the CA's certificate.
-func (ca *CA) Fingerprint() [32]byte { return sha256.Sum256(ca.cert.Raw) }
+func (ca *CA) lock() (func(), error) { return durable.Lock(ca.path(".lock")) }
 
 func (ca *CA) path(name string) string { return filepath.Join(ca.dir, name) }
 
-// create is called under the lock when there is no certificate. The certificate is written last: a key without one is
-// left from a run that was cut short before anybody could have seen the CA, and is replaced.
-func (ca *CA) create() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// refresh reads the files again when they have changed, and says whether they had. What cannot be read changes nothing.
+func (ca *CA) refresh() (changed bool, err error) {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	var now [2]os.FileInfo
+	for i, name := range []string{stateFile, revokedFile} {
+		if now[i], err = os.Stat(ca.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	if ca.all != nil && same(now[0], ca.seen[0]) && same(now[1], ca.seen[1]) {
+		return false, nil
+	}
+	as, err := ca.readAuthorities()
 	if err != nil {
-		return err
+		return false, err
 	}
-	now := ca.clock.Now().Wall
-	tmpl := &x509.Certificate{
-		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: "Sitewatch SOC"},
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(caLife),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		MaxPathLenZero:        true,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	var all []*authority
+	for _, e := range as.Authorities {
+		a := &authority{name: e.Name, state: e.State}
+		if e.State != AuthorityRetired {
+			if a, err = ca.loadAuthority(e); err != nil {
+				return false, err
+			}
+		}
+		all = append(all, a)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	revoked, err := ca.readRevoked()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if ca.cert, err = x509.ParseCertificate(der); err != nil {
-		return err
-	}
-	ca.key = key
-	return savePair(ca.path("ca.pem"), ca.path("ca-key.pem"), der, key)
+	ca.all, ca.revoked, ca.seen, ca.server = all, revoked, now, nil
+	return true, nil
 }
 
-// Server returns the SOC's own certificate with the CA behind it, and makes a new one in good time before it ends,
-// so that a SOC which is never restarted keeps being reachable.
+// same says whether a file is the one that was read: every change makes a new one and renames it.
+func same(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+// trusted are the authorities that count now, the issuing one first.
+func (ca *CA) trusted() []*authority {
+	ca.mu.Lock()
+	defer ca.mu.Unlock()
+	return trusted(ca.all)
+}
+
+func (ca *CA) issuing() *authority { return ca.trusted()[0] }
+
+// Fingerprint is the SHA-256 of the issuing authority's certificate.
+func (ca *CA) Fingerprint() [32]byte { return ca.issuing().fingerprint() }
+
+// Digest is what a box should have by now, as Welcome tells it.
+func (ca *CA) Digest() []byte {
+	d := digest(ca.trusted())
+	return d[:]
+}
+
+// Bundle is what a box shall trust.
+func (ca *CA) Bundle() [][]byte { return rawOf(ca.trusted()) }
+
+// Server returns the SOC's own certificate with the authorities behind it, and makes a new one in good time before it
+// ends, so that a SOC which is never restarted keeps being reachable.
 func (ca *CA) Server() (*tls.Certificate, error) {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
+	ts := trusted(ca.all)
 	now := ca.clock.Now().Wall
-	fresh := func(c *x509.Certificate) bool { return now.Add(serverLeft).Before(c.NotAfter) }
+	fresh := func(c *x509.Certificate) bool {
+		return now.Add(serverLeft).Before(c.NotAfter) || c.NotAfter.Equal(ts[0].cert.NotAfter)
+	}
 	if ca.server != nil && fresh(ca.server.Leaf) {
 		return ca.server, nil
 	}
 	leaf, key, err := loadPair(ca.path("server.pem"), ca.path("server-key.pem"))
-	if err != nil || !fresh(leaf) || leaf.CheckSignatureFrom(ca.cert) != nil {
-		if leaf, key, err = ca.newServer(now); err != nil {
+	if err != nil || !fresh(leaf) || leaf.CheckSignatureFrom(ts[0].cert) != nil {
+		if leaf, key, err = ca.newServer(ts[0], now); err != nil {
 			return nil, fmt.Errorf("make the server's certificate: %w", err)
 		}
 	}
-	ca.server = &tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.cert.Raw}, PrivateKey: key, Leaf: leaf}
+	ca.server = &tls.Certificate{Certificate: chain(leaf, ts), PrivateKey: key, Leaf: leaf}
 	return ca.server, nil
 }
 
-func (ca *CA) newServer(now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+// chain is what the SOC presents: a box finds in it a way to whichever authority it knows, and the one that its token names.
+func chain(leaf *x509.Certificate, ts []*authority) [][]byte {
+	out := [][]byte{leaf.Raw, ts[0].cert.Raw}
+	if ts[0].cross != nil {
+		out = append(out, ts[0].cross.Raw)
+	}
+	for _, a := range ts[1:] {
+		if a.state == AuthorityAccepted {
+			out = append(out, a.cert.Raw)
+		}
+	}
+	return out
+}
+
+func (ca *CA) newServer(by *authority, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -127,12 +186,12 @@ func (ca *CA) newServer(now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, er
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: wire.ServerName},
 		DNSNames:     []string{wire.ServerName},
-		// Valid since the CA is: a box whose clock was never set checks with the time of its enrolment instead.
-		NotBefore:   ca.cert.NotBefore,
-		NotAfter:    now.Add(serverLife),
+		// Valid since its authority is: a box whose clock was never set checks with a time that has surely passed instead.
+		NotBefore:   by.cert.NotBefore,
+		NotAfter:    earlier(now.Add(serverLife), by.cert.NotAfter),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, ca.cert, &key.PublicKey, ca.key)
+	}, by.cert, &key.PublicKey, by.key)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -144,17 +203,38 @@ func (ca *CA) newServer(now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, er
 }
 
 // Issue makes the certificate of a site's box.
-func (ca *CA) Issue(site edge.SiteID, pub *ecdsa.PublicKey) ([]byte, error) {
+func (ca *CA) Issue(site edge.SiteID, pub *ecdsa.PublicKey) (*x509.Certificate, error) {
+	if _, err := ca.refresh(); err != nil {
+		return nil, err
+	}
+	ca.mu.Lock()
+	by, mark, revoked := trusted(ca.all)[0], ca.revoked.Sites[site].Until, ca.isRevoked(site)
+	ca.mu.Unlock()
 	now := ca.clock.Now().Wall
-	return x509.CreateCertificate(rand.Reader, &x509.Certificate{
+	from := now.Add(-backdate).Truncate(time.Second)
+	if revoked && !from.After(mark) {
+		from = mark.Add(time.Second) // made in the second of the revocation, or our clock has gone back: it must count as later
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: string(site)},
 		URIs:         []*url.URL{wire.SiteURI(site)},
-		NotBefore:    now.Add(-backdate),
-		NotAfter:     now.Add(boxLife),
+		NotBefore:    from,
+		NotAfter:     earlier(now.Add(boxLife), by.cert.NotAfter),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, ca.cert, pub, ca.key)
+	}, by.cert, pub, by.key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func serial() *big.Int {

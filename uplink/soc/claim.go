@@ -95,10 +95,12 @@ func (c *Claims) New(site edge.SiteID) (wire.Token, error) {
 // Redeem gives a certificate for the site to who knows the secret. The same key gets the same certificate again: its
 // first reply may have been lost.
 func (c *Claims) Redeem(_ context.Context, site edge.SiteID, secret, csr []byte) ([]byte, error) {
-	pub, key, err := requested(csr)
+	req, pub, err := requested(csr)
 	if err != nil {
 		return nil, err
 	}
+	sum := sha256.Sum256(req.RawSubjectPublicKeyInfo)
+	key := sum[:]
 	unlock, err := c.lock()
 	if err != nil {
 		return nil, err
@@ -120,6 +122,9 @@ func (c *Claims) Redeem(_ context.Context, site edge.SiteID, secret, csr []byte)
 	case cl.Site != site:
 		return nil, ErrTokenSite
 	case len(cl.Key) > 0 && bytes.Equal(cl.Key, key):
+		if cert, err := x509.ParseCertificate(cl.Certificate); err != nil || c.ca.revokes(site, cert) {
+			return nil, ErrTokenUsed
+		}
 		return cl.Certificate, nil
 	case len(cl.Key) > 0:
 		return nil, ErrTokenUsed
@@ -127,17 +132,20 @@ func (c *Claims) Redeem(_ context.Context, site edge.SiteID, secret, csr []byte)
 		return nil, ErrTokenExpired
 	}
 	cl.Key = key
-	if cl.Certificate, err = c.ca.Issue(site, pub); err != nil {
+	cert, err := c.ca.Issue(site, pub)
+	if err != nil {
 		return nil, fmt.Errorf("issue a certificate: %w", err)
 	}
+	cl.Certificate = cert.Raw
 	if err := c.save(path, &cl); err != nil {
 		return nil, fmt.Errorf("use the claim: %w", err)
 	}
 	return cl.Certificate, nil
 }
 
-// requested checks a certificate request. Of its content only the key is used: the claim says for which site.
-func requested(csr []byte) (*ecdsa.PublicKey, []byte, error) {
+// requested checks a certificate request. Of its content only the key becomes part of a certificate: the claim or the present
+// certificate says for which site.
+func requested(csr []byte) (*x509.CertificateRequest, *ecdsa.PublicKey, error) {
 	if len(csr) > 8<<10 {
 		return nil, nil, fmt.Errorf("%w: %d bytes", ErrRequest, len(csr))
 	}
@@ -145,15 +153,54 @@ func requested(csr []byte) (*ecdsa.PublicKey, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %v", ErrRequest, err)
 	}
-	if err := r.CheckSignature(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %v", ErrRequest, err)
-	}
 	pub, ok := r.PublicKey.(*ecdsa.PublicKey)
 	if !ok || pub.Curve != elliptic.P256() {
 		return nil, nil, fmt.Errorf("%w: the key is not ECDSA P-256", ErrRequest)
 	}
-	sum := sha256.Sum256(r.RawSubjectPublicKeyInfo)
-	return pub, sum[:], nil
+	if err := r.CheckSignature(); err != nil {
+		return nil, nil, fmt.Errorf("%w: %v", ErrRequest, err)
+	}
+	return r, pub, nil
+}
+
+// void ends the unused tokens of a site: whoever has one could else enrol a box that has just been shut out.
+func (c *Claims) void(site edge.SiteID) error {
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	now := c.clock.Now().Wall
+	return c.each(func(path string, cl *claim) error {
+		if cl.Site != site || len(cl.Key) > 0 || !now.Before(cl.Expires) {
+			return nil
+		}
+		cl.Expires = now
+		return c.save(path, cl)
+	})
+}
+
+// each hands over every claim that can be read. What cannot be read is left for a person.
+func (c *Claims) each(do func(path string, cl *claim) error) error {
+	files, err := os.ReadDir(c.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".json") {
+			continue
+		}
+		path := filepath.Join(c.dir, f.Name())
+		b, err := os.ReadFile(path)
+		var cl claim
+		if err != nil || json.Unmarshal(b, &cl) != nil {
+			continue
+		}
+		if err := do(path, &cl); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Claims) lock() (func(), error) { return durable.Lock(filepath.Join(c.dir, ".lock")) }
@@ -172,22 +219,13 @@ func (c *Claims) save(path string, cl *claim) error {
 	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
-// clean removes claims that ended long ago. What it cannot read it leaves for a person.
+// clean removes claims that ended long ago.
 func (c *Claims) clean() {
-	files, err := os.ReadDir(c.dir)
-	if err != nil {
-		return
-	}
 	old := c.clock.Now().Wall.Add(-claimKeep)
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".json") {
-			continue
-		}
-		path := filepath.Join(c.dir, f.Name())
-		b, err := os.ReadFile(path)
-		var cl claim
-		if err == nil && json.Unmarshal(b, &cl) == nil && cl.Expires.Before(old) {
+	c.each(func(path string, cl *claim) error {
+		if cl.Expires.Before(old) {
 			os.Remove(path)
 		}
-	}
+		return nil
+	})
 }

@@ -216,7 +216,7 @@ func TestServerCertificateIsRenewed(t *testing.T) {
 	if err != nil || second.Leaf.Equal(first.Leaf) {
 		t.Fatalf("not renewed (%v)", err)
 	}
-	if err := second.Leaf.CheckSignatureFrom(ca.cert); err != nil || !second.Leaf.NotBefore.Equal(ca.cert.NotBefore) {
+	if err := second.Leaf.CheckSignatureFrom(ca.issuing().cert); err != nil || !second.Leaf.NotBefore.Equal(ca.issuing().cert.NotBefore) {
 		t.Errorf("got %v, from %v", err, second.Leaf.NotBefore)
 	}
 }

@@ -10,6 +10,8 @@ type metrics struct {
 	bytes   prometheus.Counter
 	links   prometheus.Gauge
 	panics  prometheus.Counter
+
+	certificates *prometheus.CounterVec // by what: enrolled, renewed, expired, early
 }
 
 func newMetrics() metrics {
@@ -24,9 +26,11 @@ func newMetrics() metrics {
 		bytes:   prometheus.NewCounter(counter("upload_bytes_total", "Bytes of stills and clips taken.")),
 		links:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sitewatch", Subsystem: "soc", Name: "links", Help: "Boxes connected."}),
 		panics:  prometheus.NewCounter(counter("panics_total", "Handlers that panicked.")),
+
+		certificates: prometheus.NewCounterVec(counter("certificates_total", "Certificates issued, and streams of boxes whose certificate had expired or was early."), []string{"what"}),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.odd, m.refused, m.clips, m.bytes, m.links, m.panics}
+	return []prometheus.Collector{m.events, m.odd, m.refused, m.clips, m.bytes, m.links, m.panics, m.certificates}
 }

@@ -9,7 +9,6 @@ package soc
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -57,6 +56,8 @@ type Server struct {
 	o       Options
 	ca      *CA
 	claims  *Claims
+	boxes   *boxes
+	live    live
 	hub     *hub
 	store   *store
 	metrics metrics
@@ -88,11 +89,18 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := openBoxes(ca)
+	if known == nil {
+		return nil, err
+	}
+	if err != nil {
+		o.Log.Error("what some boxes have is not known; it is written anew when they come", "err", err)
+	}
 	st, err := openStore(o.Clips, o.MinFreeBytes)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, ca: ca, claims: claims, hub: newHub(), store: st, metrics: newMetrics(), grpcm: grpcprom.NewServerMetrics()}
+	s := &Server{o: o, ca: ca, claims: claims, boxes: known, hub: newHub(), store: st, metrics: newMetrics(), grpcm: grpcprom.NewServerMetrics()}
 	for _, c := range append(s.metrics.all(), s.grpcm) {
 		if err := o.Registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -104,6 +112,10 @@ func New(o Options) (*Server, error) {
 // Run serves boxes on ln until ctx ends, and closes ln.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	g := s.grpcServer()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var trust sync.WaitGroup
+	trust.Go(func() { s.runTrust(ctx) })
 	stop := context.AfterFunc(ctx, g.Stop) // streams never end by themselves: there is nothing to wait for
 	err := g.Serve(netutil.LimitListener(ln, maxConns))
 	if stop() {
@@ -111,7 +123,10 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	}
 	g.Stop() // waits for a Stop under way, and that for the handlers
 	s.streams.Wait()
-	if ctx.Err() != nil {
+	ended := ctx.Err() != nil
+	cancel()
+	trust.Wait()
+	if ended {
 		return nil
 	}
 	return fmt.Errorf("serve boxes: %w", err)
@@ -132,7 +147,7 @@ func (s *Server) grpcServer() *grpc.Server {
 		return c.FullMethod() != wire.Enrolment_Enrol_FullMethodName
 	})
 	g := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(s.tls())),
+		grpc.Creds(&watched{credentials.NewTLS(s.tls()), &s.live}),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes),
 		grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -162,14 +177,12 @@ func (s *Server) grpcServer() *grpc.Server {
 	return g
 }
 
-// tls lets everybody shake hands, since a box without certificate must be able to enrol; authenticate decides the rest.
+// tls lets everybody shake hands, since a box without certificate must be able to enrol. Who shows a certificate proves
+// that he has its key; authenticate decides the rest, by rules that crypto/tls does not have.
 func (s *Server) tls() *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(s.ca.cert)
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS13,
-		ClientAuth:     tls.VerifyClientCertIfGiven,
-		ClientCAs:      pool,
+		ClientAuth:     tls.RequestClientCert,
 		Time:           func() time.Time { return s.o.Clock.Now().Wall },
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.ca.Server() },
 	}

@@ -1,0 +1,110 @@
+package soc
+
+import (
+	"context"
+	"crypto/x509"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// live are the connections that boxes have now, so that one whose certificate is revoked can be ended at once.
+type live struct {
+	mu    sync.Mutex
+	conns map[*liveConn]struct{}
+}
+
+// liveConn is a connection on which a box has shown a certificate.
+type liveConn struct {
+	net.Conn
+	raw  net.Conn
+	cert *x509.Certificate
+	in   *live
+}
+
+// Close ends the connection.
+func (c *liveConn) Close() error {
+	c.in.mu.Lock()
+	delete(c.in.conns, c)
+	c.in.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// all are the present connections.
+func (l *live) all() []*liveConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*liveConn, 0, len(l.conns))
+	for c := range l.conns {
+		out = append(out, c)
+	}
+	return out
+}
+
+// watched makes TLS credentials note each connection.
+type watched struct {
+	credentials.TransportCredentials
+	live *live
+}
+
+// ServerHandshake is TLS's, and notes the connection.
+func (w *watched) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := w.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return conn, info, err
+	}
+	t, ok := info.(credentials.TLSInfo)
+	if !ok || len(t.State.PeerCertificates) == 0 {
+		return conn, info, nil // somebody who enrols
+	}
+	c := &liveConn{Conn: conn, raw: raw, cert: t.State.PeerCertificates[0], in: w.live}
+	w.live.mu.Lock()
+	defer w.live.mu.Unlock()
+	if w.live.conns == nil {
+		w.live.conns = map[*liveConn]struct{}{}
+	}
+	w.live.conns[c] = struct{}{}
+	return c, info, nil
+}
+
+// Clone copies the credentials; what they note stays one.
+func (w *watched) Clone() credentials.TransportCredentials {
+	return &watched{w.TransportCredentials.Clone(), w.live}
+}
+
+// runTrust looks whether somebody has changed what is trusted, and ends the connections of boxes that are not any more.
+func (s *Server) runTrust(ctx context.Context) {
+	t := time.NewTicker(trustEvery)
+	defer t.Stop()
+	broken := ""
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		changed, err := s.ca.refresh()
+		switch {
+		case err != nil && err.Error() != broken:
+			s.o.Log.Error("what is trusted cannot be read; what was read before stays in force", "err", err)
+			broken = err.Error()
+		case err == nil:
+			broken = ""
+		}
+		if !changed {
+			continue
+		}
+		s.o.Log.Info("what is trusted has changed")
+		for _, c := range s.live.all() {
+			if st, err := s.ca.admit([]*x509.Certificate{c.cert}); err != nil {
+				s.metrics.refused.WithLabelValues("certificate").Inc()
+				s.o.Log.Warn("a box's connection is ended", "site", siteIn(c.cert), "err", err)
+				c.raw.Close() // and not TLS's, which would wait for a box that does not read
+			} else if _, err := s.ca.Server(); err != nil {
+				s.o.Log.Error("the SOC's own certificate cannot be made", "site", st.site, "err", err)
+			}
+		}
+	}
+}
