@@ -129,15 +129,15 @@ func FuzzUploadReply(f *testing.F) {
 			return // a refusal to come again is a wait, and no state
 		}
 		c := New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
-		u := &upload{Client: c, pace: pace{gate: &gate{}}, refused: map[fileKey]int{}}
-		u.pace.begin(-1)
+		u := &upload{Client: c, line: newLine(c.o.Clock, func() int64 { return 0 }), refused: map[fileKey]int{}}
+		u.sent, u.taken = -1, -1
 		for range 3 {
 			if _, err := u.reply(t.Context(), file, &m, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if p := u.pace; p.sent > file.SizeBytes || p.taken > p.sent || p.sent < -1 || p.taken < -1 {
-			t.Errorf("sent %d, taken %d of %d", p.sent, p.taken, file.SizeBytes)
+		if u.sent > file.SizeBytes || u.taken > u.sent || u.sent < -1 || u.taken < -1 {
+			t.Errorf("sent %d, taken %d of %d", u.sent, u.taken, file.SizeBytes)
 		}
 	})
 }

@@ -44,6 +44,7 @@ type cursor struct {
 type flight struct {
 	through edge.Seq
 	bytes   int
+	at      time.Duration // Mono of its sending
 }
 
 // runLink connects, says hello and delivers events until the connection breaks.
@@ -209,6 +210,9 @@ func (l *link) land(lane edge.Lane, through edge.Seq) bool {
 	}
 	cur.acked = through
 	for len(cur.flying) > 0 && cur.flying[0].through <= through {
+		if lane == edge.Routine && cur.flying[0].through == through {
+			l.line.routineAcked(cur.flying[0].at)
+		}
 		cur.flying = cur.flying[1:]
 	}
 	return true

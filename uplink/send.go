@@ -15,8 +15,8 @@ const (
 	batchBytes   = 16 << 10 // likewise
 	maxFlights   = 16       // messages of a lane that may be under way
 	urgentBytes  = 256 << 10
-	routineBytes = 32 << 10 // likewise: what of routine may stand before an urgent event (P3)
-	urgentTurns  = 9        // of ten messages, so that routine gets a tenth of the link whatever happens
+	recordBytes  = 48 // of a record beside its body: seq, hash, tags
+	urgentTurns  = 9  // of ten messages, so that routine gets a tenth of the link whatever happens
 )
 
 // runSend is the only writer of the stream. It looks at the urgent lane again before every single message.
@@ -32,12 +32,13 @@ func (l *link) runSend(ctx context.Context) error {
 		if turns >= urgentTurns {
 			order[0], order[1] = order[1], order[0]
 		}
-		sent := edge.Lane(0)
+		sent, wait := edge.Lane(0), false
 		for _, lane := range order {
-			ok, err := l.batch(ctx, lane)
+			ok, more, err := l.batch(ctx, lane)
 			if err != nil {
 				return err
 			}
+			wait = wait || more
 			if ok {
 				sent = lane
 				break
@@ -49,7 +50,9 @@ func (l *link) runSend(ctx context.Context) error {
 		default:
 			turns = 0
 		}
-		l.line.busy.set(sent != 0 || l.underWay())
+		// Bulk stands back while events wait to be sent. Those that are under way it need not fear: the line takes off its
+		// pace what they take of the line.
+		l.line.busy.set(wait)
 		if err := l.tell(); err != nil {
 			return err
 		}
@@ -80,43 +83,52 @@ func (l *link) runSend(ctx context.Context) error {
 	}
 }
 
-// batch sends the next events of a lane; false when there are none or enough are under way.
-func (l *link) batch(ctx context.Context, lane edge.Lane) (bool, error) {
-	after, room := l.room(lane)
-	if !room {
-		return false, nil
+// batch sends the next events of a lane. It reports more when events of the lane wait for room or for the next batch.
+func (l *link) batch(ctx context.Context, lane edge.Lane) (ok, more bool, err error) {
+	after, most := l.room(lane)
+	if most == 0 {
+		return false, true, nil
 	}
 	recs, err := l.o.Outbox.Read(ctx, lane, after, batchRecords)
 	if err != nil {
 		if ctx.Err() != nil {
-			return false, nil
+			return false, false, nil
 		}
-		return false, local("read the journal", err)
+		return false, false, local("read the journal", err)
 	}
 	m := &wire.Events{Lane: wire.WireLane(lane), MonoNs: int64(l.o.Clock.Now().Mono)}
 	bytes := 0
 	for i := range recs {
 		r := &recs[i]
-		if i > 0 && bytes+len(r.Body) > batchBytes {
+		if i > 0 && bytes+len(r.Body) > most {
+			more = true
 			break
 		}
 		bytes += len(r.Body)
 		m.Records = append(m.Records, &wire.Record{Seq: uint64(r.Seq), Body: r.Body, Prev: r.Prev[:]})
 	}
 	if len(m.Records) == 0 {
-		return false, nil
+		return false, false, nil
 	}
 	through := edge.Seq(m.Records[len(m.Records)-1].Seq)
-	l.fly(lane, flight{through, bytes}) // before it is sent: its ack may be faster than our return
+	// Before it is sent: its ack may be faster than our return.
+	l.fly(lane, flight{through: through, bytes: bytes, at: time.Duration(m.MonoNs)})
+	l.line.event(bytes + recordBytes*len(m.Records))
 	if err := l.stream.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Events{Events: m}}); err != nil {
-		return false, l.sendError(err)
+		return false, false, l.sendError(err)
 	}
-	edge.Crash("uplink sent before ack")
 	l.status.sent(len(m.Records), bytes)
-	return true, nil
+	return true, more || len(recs) == batchRecords, nil
 }
 
-func (l *link) room(lane edge.Lane) (after edge.Seq, ok bool) {
+// room says after which event a lane goes on and how many bytes its next message may have; 0: enough are under way.
+// An urgent event may find as much of the routine lane before it as the line holds, and no more (P3); a message is a
+// part of that, so that acks come while the rest is still under way.
+func (l *link) room(lane edge.Lane) (after edge.Seq, most int) {
+	credit := urgentBytes
+	if lane == edge.Routine {
+		credit = l.line.routineCredit()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	cur := l.lanes[lane]
@@ -124,11 +136,16 @@ func (l *link) room(lane edge.Lane) (after edge.Seq, ok bool) {
 	for _, f := range cur.flying {
 		bytes += f.bytes
 	}
-	most := routineBytes
-	if lane == edge.Urgent {
-		most = urgentBytes
+	if len(cur.flying) >= maxFlights || bytes >= credit {
+		if lane == edge.Routine {
+			l.line.full()
+		}
+		return cur.sent, 0
 	}
-	return cur.sent, len(cur.flying) < maxFlights && bytes < most
+	if lane == edge.Urgent {
+		return cur.sent, batchBytes
+	}
+	return cur.sent, min(batchBytes, credit/4)
 }
 
 func (l *link) fly(lane edge.Lane, f flight) {
@@ -137,17 +154,6 @@ func (l *link) fly(lane edge.Lane, f flight) {
 	cur := l.lanes[lane]
 	cur.sent = f.through
 	cur.flying = append(cur.flying, f)
-}
-
-func (l *link) underWay() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, cur := range l.lanes {
-		if len(cur.flying) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 func (l *link) heartbeat() error {

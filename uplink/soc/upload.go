@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,8 +17,12 @@ import (
 
 type uploadStream = grpc.BidiStreamingServer[wire.UploadRequest, wire.UploadReply]
 
-// progressEvery is how many bytes pass between two Progress messages: often enough for a box's pacing on a slow line.
-const progressEvery = 16 << 10
+// A Progress goes after so many bytes, which is every chunk of an honest box, or when the last one is so old. Between
+// them a box cannot tell how fast its line is; more of them would serve a hostile one only.
+const (
+	progressBytes = 1 << 10
+	progressEvery = 5 * time.Millisecond
+)
 
 // receiving is one Upload stream while its handler runs.
 type receiving struct {
@@ -28,8 +33,9 @@ type receiving struct {
 	part   edge.FilePart
 	sha    [32]byte
 	size   int64
-	in     *incoming // nil: no offer is open
-	told   int64     // offset of the last Progress
+	in     *incoming     // nil: no offer is open
+	told   int64         // offset of the last Progress
+	at     time.Duration // Mono of the last Progress
 }
 
 // Upload takes stills and clips.
@@ -149,11 +155,12 @@ func (u *receiving) chunk(c *wire.Chunk) error {
 		return u.broke(u.stream.Context(), err)
 	}
 	u.metrics.bytes.Add(float64(len(c.GetData())))
-	if offset-u.told < progressEvery && offset < u.size {
+	now := u.o.Clock.Now().Mono
+	if offset-u.told < progressBytes && now-u.at < progressEvery && offset < u.size {
 		return nil
 	}
-	u.told = offset
-	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Progress{Progress: &wire.Progress{Offset: offset}}})
+	u.told, u.at = offset, now
+	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Progress{Progress: &wire.Progress{Offset: offset, MonoNs: int64(now)}}})
 }
 
 func (u *receiving) finish(ctx context.Context) error {
