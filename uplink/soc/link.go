@@ -130,7 +130,7 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 		case <-beat.C:
 			now := x.o.Clock.Now()
 			if err := x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Heartbeat{Heartbeat: &wire.Heartbeat{
-				TimeUnixMs: now.Wall.UnixMilli(), MonoNs: int64(now.Mono)}}}); err != nil {
+				TimeUnixMs: now.Wall.UnixMilli(), MonoNs: int64(now.Mono), Trust: x.ca.Digest()}}}); err != nil {
 				return err
 			}
 		case <-l.nudge:
@@ -207,6 +207,7 @@ func (x *session) hello(ctx context.Context, h *wire.Hello) error {
 		},
 		TimeUnixMs:  now.Wall.UnixMilli(),
 		HeartbeatMs: uint32(x.o.Heartbeat.Milliseconds()),
+		Trust:       x.ca.Digest(),
 	}}})
 }
 
