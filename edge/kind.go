@@ -45,6 +45,9 @@ const (
 	KindStarted     Kind = "started"
 	KindStopped     Kind = "stopped"
 
+	KindOutage          Kind = "outage"
+	KindJournalReplaced Kind = "journal-replaced"
+
 	restored = "-restored"
 )
 

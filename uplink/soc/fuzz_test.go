@@ -43,6 +43,7 @@ func FuzzIngest(f *testing.F) {
 		if err := x.hello(ctx, &wire.Hello{Protocol: 1, Site: "1", Journal: journal, Boot: "b", MonoNs: mono, Name: string(body)}); err != nil {
 			t.Fatal(err)
 		}
+		defer s.hub.part(x.link)
 		<-x.out // Welcome
 		m := &wire.BoxMessage{Message: &wire.BoxMessage_Events{Events: &wire.Events{Lane: wire.Lane(lane), MonoNs: mono,
 			Records: []*wire.Record{{Seq: seq, Body: body, Prev: prev}}}}}
@@ -63,6 +64,17 @@ func FuzzIngest(f *testing.F) {
 		}
 		if _, err := led.Sites(ctx); err != nil {
 			t.Fatal(err)
+		}
+		list, _, err := led.Gaps(ctx, "1", 0, 1<<30)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("completeness of %d journals, %v", len(list), err)
+		}
+		sum := list[0].Present
+		for _, g := range list[0].Missing {
+			sum += uint64(g.To-g.From) + 1
+		}
+		if sum != uint64(list[0].Last) {
+			t.Fatalf("%d seqs are present or missing, the last is %d", sum, list[0].Last)
 		}
 		// And as bytes of a message of any kind.
 		var any wire.BoxMessage

@@ -3,7 +3,6 @@ package soc
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -18,7 +17,8 @@ import (
 // lateAfter is when an event counts as late (P9).
 const lateAfter = 30 * time.Second
 
-// events commits a batch and acks it. The ack is pushed only after the ledger has it durably.
+// events commits a batch and acks it. The ack is pushed only after the ledger has it durably, and says how far the lane is,
+// whichever path the rest of it came by.
 func (x *session) events(ctx context.Context, m *wire.Events) error {
 	lane, ok := wire.LaneOf(m.GetLane())
 	if !ok {
@@ -44,6 +44,8 @@ func (x *session) events(ctx context.Context, m *wire.Events) error {
 	}
 	edge.Crash("soc committed before ack")
 	x.count(lane, out)
+	x.last = max(x.last, through)
+	through = x.link.lanes.committed(lane, through)
 	return x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Ack{Ack: &wire.Ack{Lane: m.GetLane(), Through: uint64(through)}}})
 }
 
@@ -66,7 +68,7 @@ func (x *session) count(lane edge.Lane, out ledger.Outcome) {
 // the kind unknown. A body that speaks for another site or journal ends the stream.
 func (x *session) entry(lane edge.Lane, r *wire.Record, now edge.Stamp) (ledger.Entry, error) {
 	e := ledger.Entry{Seq: edge.Seq(r.GetSeq()), Lane: lane, Body: r.GetBody(), Received: now.Wall}
-	if e.Seq == 0 || e.Seq > math.MaxInt64 {
+	if e.Seq == 0 || e.Seq > maxSeq {
 		return e, status.Errorf(codes.InvalidArgument, "seq %d is out of range", e.Seq)
 	}
 	if n := copy(e.Prev[:], r.GetPrev()); n != len(r.GetPrev()) || n != 0 && n != len(e.Prev) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -17,6 +18,9 @@ import (
 )
 
 type linkStream = grpc.BidiStreamingServer[wire.BoxMessage, wire.SocMessage]
+
+// maxSeq is the highest number that an event may have: the ledger counts in 63 bits and looks at the one after.
+const maxSeq = math.MaxInt64 - 1
 
 // missed is how many heartbeats may fail to come before the other side is taken for dead.
 const missed = 3
@@ -40,9 +44,12 @@ type session struct {
 	boot    edge.BootID
 	// base is the SOC's Mono at the box's Mono 0, by the fastest message so far: events of this boot are dated by it,
 	// however wrong the box's wall clock is.
-	base time.Duration
-	out  chan *wire.SocMessage // read by the stream's writer; as many as fit between two looks at a slow box
-	sent map[edge.CommandID]bool
+	base    time.Duration
+	link    *link
+	last    edge.Seq              // newest event of the journal that the ledger has been told of on this stream
+	out     chan *wire.SocMessage // read by the stream's writer; as many as fit between two looks at a slow box
+	sent    map[edge.CommandID]bool
+	greeted atomic.Bool // the Welcome is on its way
 }
 
 // runLink is the one place where a stream's state is changed. A reader and a writer of their own feed it, so that it can
@@ -61,6 +68,7 @@ func (s *Server) runLink(stream linkStream, site edge.SiteID) error {
 				broken <- err
 				return
 			}
+			x.echo(m.GetHeartbeat())
 			select {
 			case in <- m:
 			case <-ctx.Done():
@@ -100,19 +108,20 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 	case <-ctx.Done():
 		return status.FromContextError(ctx.Err()).Err()
 	}
-	l := x.hub.join(x.site, x.o.Clock.Now().Wall)
+	l := x.link
 	x.metrics.links.Inc()
+	heard := x.o.Clock.Now().Wall
 	defer func() {
 		x.metrics.links.Dec()
 		x.hub.part(l)
 		// The stream's context has ended; when the site was last heard is worth a moment more.
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
-		if err := x.o.Ledger.Seen(sctx, x.site, l.lastSeen()); err != nil {
+		if err := x.o.Ledger.Seen(sctx, x.site, heard); err != nil {
 			x.o.Log.Warn("when the site was last seen is not recorded", "site", x.site, "err", err)
 		}
 	}()
-	x.o.Log.Info("box connected", "site", x.site, "journal", x.journal)
+	x.o.Log.Info("box connected", "site", x.site, "path", l.path, "journal", x.journal)
 	select {
 	case l.nudge <- struct{}{}:
 	default: // somebody has nudged since join
@@ -123,7 +132,9 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 		select {
 		case m := <-in:
 			silence.Reset(missed * x.o.Heartbeat)
-			l.touch(x.o.Clock.Now().Wall)
+			now := x.o.Clock.Now()
+			l.touch(now)
+			heard = now.Wall
 			if err := x.message(ctx, m); err != nil {
 				return err
 			}
@@ -138,7 +149,7 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 				return err
 			}
 		case <-l.replaced:
-			return status.Error(codes.Aborted, "a newer link of this site has come")
+			return status.Error(codes.Aborted, "a newer link of this site and path has come")
 		case err := <-broken:
 			return ended(err)
 		case <-silence.C:
@@ -146,6 +157,20 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}
+	}
+}
+
+// echo answers a heartbeat at once, on the reader's goroutine: what the box measures by it is the line, not how long the
+// ledger took for the events before it. A box that does not read has no use for an answer.
+func (x *session) echo(h *wire.Heartbeat) {
+	if h == nil || !x.greeted.Load() {
+		return
+	}
+	now := x.o.Clock.Now()
+	select {
+	case x.out <- &wire.SocMessage{Message: &wire.SocMessage_Heartbeat{Heartbeat: &wire.Heartbeat{
+		TimeUnixMs: now.Wall.UnixMilli(), MonoNs: int64(now.Mono), EchoMonoNs: h.GetMonoNs()}}}:
+	default:
 	}
 }
 
@@ -186,29 +211,39 @@ func (x *session) hello(ctx context.Context, h *wire.Hello) error {
 		return status.Errorf(codes.PermissionDenied, "the certificate is of site %s, the box says it is %s", x.site, wire.Text(h.GetSite()))
 	case !wire.ValidID(h.GetJournal()):
 		return status.Error(codes.InvalidArgument, "the journal's id is not 32 hex digits")
-	case h.GetLastSeq() > math.MaxInt64:
+	case h.GetLastSeq() > maxSeq:
 		return status.Error(codes.InvalidArgument, "last_seq is out of range")
+	case h.GetPath() != "" && !edge.ValidID(h.GetPath()):
+		return status.Error(codes.InvalidArgument, "the path's name is not an id")
 	}
 	now := x.o.Clock.Now()
 	x.journal, x.boot = edge.JournalID(h.GetJournal()), edge.BootID(h.GetBoot())
 	x.base = now.Mono - time.Duration(h.GetMonoNs())
 	w, err := x.o.Ledger.Hello(ctx, ledger.Hello{
 		Site: x.site, Kind: wire.Text(h.GetKind()), Name: wire.Text(h.GetName()), Version: wire.Text(h.GetVersion()),
-		Journal: x.journal, LastSeq: edge.Seq(h.GetLastSeq()), At: now.Wall,
+		Journal: x.journal, LastSeq: edge.Seq(h.GetLastSeq()), At: now.Wall, Synced: now.Synced,
 	})
 	if err != nil {
 		return x.broke(ctx, err)
 	}
-	return x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Welcome{Welcome: &wire.Welcome{
+	x.last = edge.Seq(h.GetLastSeq())
+	if x.link = x.hub.join(x.site, wire.Text(h.GetName()), h.GetPath(), x.journal, now); x.link == nil {
+		x.metrics.refused.WithLabelValues("paths").Inc()
+		return status.Errorf(codes.ResourceExhausted, "the box is connected by %d other paths", maxPaths)
+	}
+	// Never blocks: nothing has been pushed yet.
+	x.out <- &wire.SocMessage{Message: &wire.SocMessage_Welcome{Welcome: &wire.Welcome{
 		Protocol: min(wire.Protocol, h.GetProtocol()),
 		Watermarks: []*wire.Watermark{
-			{Lane: wire.Lane_LANE_URGENT, Through: uint64(w.Urgent)},
-			{Lane: wire.Lane_LANE_ROUTINE, Through: uint64(w.Routine)},
+			{Lane: wire.Lane_LANE_URGENT, Through: uint64(w.Watermarks.Urgent), Hash: w.Urgent},
+			{Lane: wire.Lane_LANE_ROUTINE, Through: uint64(w.Watermarks.Routine), Hash: w.Routine},
 		},
 		TimeUnixMs:  now.Wall.UnixMilli(),
 		HeartbeatMs: uint32(x.o.Heartbeat.Milliseconds()),
 		Trust:       x.ca.Digest(),
-	}}})
+	}}}
+	x.greeted.Store(true)
+	return nil
 }
 
 // broke is for trouble of our own: the box hears that it may try again, the log hears what it was.
@@ -227,12 +262,25 @@ func (x *session) message(ctx context.Context, m *wire.BoxMessage) error {
 		return x.events(ctx, v.Events)
 	case *wire.BoxMessage_Heartbeat:
 		x.tick(v.Heartbeat.GetMonoNs())
+		return x.told(ctx, v.Heartbeat.GetLastSeq())
 	case *wire.BoxMessage_Outcome:
 		return x.outcome(ctx, v.Outcome)
 	case *wire.BoxMessage_Hello:
 		return status.Error(codes.InvalidArgument, "a second Hello")
 	}
 	return nil // a newer box may say more than we know
+}
+
+// told keeps how far the box's journal goes when events of it are still to come, so that it can be said that they are.
+func (x *session) told(ctx context.Context, last uint64) error {
+	if last > maxSeq || edge.Seq(last) <= x.last {
+		return nil
+	}
+	x.last = edge.Seq(last)
+	if err := x.o.Ledger.Told(ctx, x.site, x.journal, x.last); err != nil {
+		return x.broke(ctx, err)
+	}
+	return nil
 }
 
 func (x *session) tick(mono int64) {

@@ -60,7 +60,7 @@ func (a *API) presentSite(k *ledger.Site) site {
 	for _, j := range k.Journals {
 		out := journal{ID: j.ID, Watermarks: watermarks(j.Watermarks), LastSeq: j.LastSeq, Gaps: []gap{}}
 		for _, g := range j.Gaps {
-			out.Gaps = append(out.Gaps, gap(g))
+			out.Gaps = append(out.Gaps, gap{g.From, g.To, g.Reason})
 		}
 		s.Journals = append(s.Journals, out)
 	}

@@ -38,6 +38,7 @@ type appender struct {
 	tx    *sql.Tx
 	batch Batch
 	out   *Outcome
+	fresh []edge.Seq // inserted by this batch
 }
 
 func (a *appender) run(ctx context.Context) error {
@@ -50,9 +51,10 @@ func (a *appender) run(ctx context.Context) error {
 		top[e.Lane] = max(top[e.Lane], e.Seq)
 	}
 	last := max(top[edge.Urgent], top[edge.Routine])
-	_, err := a.tx.ExecContext(ctx, `INSERT INTO journals (site, journal, urgent, routine, last_seq) VALUES (?1, ?2, ?3, ?4, ?5)
-		ON CONFLICT DO UPDATE SET urgent = max(urgent, ?3), routine = max(routine, ?4), last_seq = max(last_seq, ?5)`,
-		a.batch.Site, a.batch.Journal, top[edge.Urgent], top[edge.Routine], last)
+	_, err := a.tx.ExecContext(ctx, `INSERT INTO journals (site, journal, urgent, routine, last_seq, present, used)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT coalesce(max(used), 0) + 1 FROM journals WHERE site = ?1))
+		ON CONFLICT (site, journal) DO UPDATE SET urgent = max(urgent, ?3), routine = max(routine, ?4), last_seq = max(last_seq, ?5), present = present + ?6`,
+		a.batch.Site, a.batch.Journal, top[edge.Urgent], top[edge.Routine], last, len(a.fresh))
 	if err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ func (a *appender) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.advance(ctx)
+	return a.cover(ctx)
 }
 
 func (a *appender) entry(ctx context.Context, e *Entry) error {
@@ -93,14 +95,15 @@ func (a *appender) entry(ctx context.Context, e *Entry) error {
 		return err
 	}
 	a.out.New++
+	a.fresh = append(a.fresh, e.Seq)
 	if err := a.fold(ctx, e); err != nil {
 		return err
 	}
+	if err := a.gap(ctx, e.Event.Gap, e.Seq); err != nil {
+		return fmt.Errorf("gap: %w", err)
+	}
 	return a.facts(ctx, e)
 }
-
-// JournalSOC is the journal of what the SOC itself raises.
-const JournalSOC edge.JournalID = "soc"
 
 // conflict takes an event whose number is taken by another: a box whose disk lost the end of its journal, or that was
 // cloned, goes on with numbers that it has used before. The first event stays, and the other is shown all the same, once,
@@ -116,20 +119,9 @@ func (a *appender) conflict(ctx context.Context, e *Entry, hash []byte) error {
 		return err // it has been shown before
 	}
 	own := *e
-	own.Prev = [32]byte{}
 	own.Event.Why = fmt.Sprintf("%s (the box gave number %d of journal %s a second time)", strings.TrimRight(e.Event.Why, "."), e.Seq, a.batch.Journal)
-	own.Event.Journal, own.Event.Amends = JournalSOC, 0
-	if err := a.tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM events WHERE site = ? AND journal = ?`,
-		a.batch.Site, JournalSOC).Scan(&own.Seq); err != nil {
-		return err
-	}
-	own.Event.Seq = own.Seq
-	raised := &appender{tx: a.tx, out: a.out, batch: Batch{Site: a.batch.Site, Journal: JournalSOC}}
-	if err := raised.insert(ctx, &own, hash, false); err != nil {
-		return err
-	}
-	a.out.New++
-	return raised.facts(ctx, &own)
+	own.Event.Amends, own.Event.Gap = 0, nil
+	return a.raise(ctx, &own)
 }
 
 // chained compares the entry with its neighbours, as far as they are here: lanes arrive interleaved.
@@ -173,63 +165,6 @@ func (a *appender) insert(ctx context.Context, e *Entry, hash []byte, chained bo
 		ev.Zone, ev.ZoneName, ev.Text, ev.Why, list(ev.Cameras), ev.Amends, millis(ev.Occurred), ev.Clock,
 		millis(ev.Recorded.Wall), millis(e.Received), e.Late, list(ids), blob(ev.Raw), blob(e.Body), e.Prev[:], hash, chained)
 	return err
-}
-
-// advance moves `whole` over every seq that is here or named by a gap. Each event is passed once in the life of a
-// journal, so that finding holes stays cheap however long the journal grows.
-func (a *appender) advance(ctx context.Context) error {
-	var whole edge.Seq
-	if err := a.tx.QueryRowContext(ctx, `SELECT whole FROM journals WHERE site = ? AND journal = ?`,
-		a.batch.Site, a.batch.Journal).Scan(&whole); err != nil {
-		return err
-	}
-	from := whole
-	for {
-		next, err := a.run1(ctx, whole)
-		if err != nil {
-			return err
-		}
-		if next == whole {
-			break
-		}
-		whole = next
-	}
-	if whole == from {
-		return nil
-	}
-	_, err := a.tx.ExecContext(ctx, `UPDATE journals SET whole = ? WHERE site = ? AND journal = ?`, whole, a.batch.Site, a.batch.Journal)
-	return err
-}
-
-// run1 passes the events that follow whole without a hole, and then a gap that begins there.
-func (a *appender) run1(ctx context.Context, whole edge.Seq) (edge.Seq, error) {
-	rows, err := a.tx.QueryContext(ctx, `SELECT seq FROM events WHERE site = ? AND journal = ? AND seq > ? ORDER BY seq LIMIT 1000`,
-		a.batch.Site, a.batch.Journal, whole)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var seq edge.Seq
-		if err := rows.Scan(&seq); err != nil {
-			return 0, err
-		}
-		if seq != whole+1 {
-			break
-		}
-		whole = seq
-	}
-	if err := rows.Err(); err != nil {
-		return 0, err
-	}
-	rows.Close()
-	var to sql.Null[edge.Seq]
-	err = a.tx.QueryRowContext(ctx, `SELECT max(to_seq) FROM gaps WHERE site = ? AND journal = ? AND from_seq <= ? AND to_seq > ?`,
-		a.batch.Site, a.batch.Journal, whole+1, whole).Scan(&to)
-	if err != nil {
-		return 0, err
-	}
-	return max(whole, to.V), nil
 }
 
 func millis(t time.Time) int64 {

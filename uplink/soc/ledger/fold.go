@@ -83,7 +83,7 @@ func newer(old, by string) string {
 	return by
 }
 
-// facts takes what an event says of clips and gaps.
+// facts takes what an event says of clips.
 func (a *appender) facts(ctx context.Context, e *Entry) error {
 	ev := &e.Event
 	for _, c := range ev.Clips {
@@ -94,12 +94,6 @@ func (a *appender) facts(ctx context.Context, e *Entry) error {
 	if c := ev.Clip; c != nil {
 		if err := a.clipFact(ctx, c, ev.Kind, e.Seq); err != nil {
 			return fmt.Errorf("clip %s: %w", c.ID, err)
-		}
-	}
-	if g := ev.Gap; g != nil && g.From > 0 && g.From <= g.To && g.To < e.Seq {
-		if _, err := a.tx.ExecContext(ctx, `INSERT OR IGNORE INTO gaps (site, journal, from_seq, to_seq, reason) VALUES (?, ?, ?, ?, ?)`,
-			a.batch.Site, a.batch.Journal, g.From, g.To, g.Reason); err != nil {
-			return err
 		}
 	}
 	return nil

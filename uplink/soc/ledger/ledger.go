@@ -33,14 +33,24 @@ type Ledger interface {
 	// Run is the writer: it commits what the other methods ask for, many at once.
 	Run(ctx context.Context) error
 
-	// Hello records what a box says of itself and returns the watermarks of its journal.
-	Hello(ctx context.Context, h Hello) (Watermarks, error)
+	// Hello records what a box says of itself and returns how far the SOC has its journal. A journal that is not the one of
+	// the site's last Hello raises journal-replaced, unless it is the site's first.
+	Hello(ctx context.Context, h Hello) (Welcome, error)
+	// Told records that a box says that its journal has events up to last.
+	Told(ctx context.Context, site edge.SiteID, journal edge.JournalID, last edge.Seq) error
 	// Seen records when a site was last heard.
 	Seen(ctx context.Context, site edge.SiteID, at time.Time) error
 	// Append adds events that are not there yet and folds amendments and clip facts.
 	Append(ctx context.Context, b Batch) (Outcome, error)
+	// Raise adds events of the SOC's own, with what they say of sites and paths, all or nothing, and returns their seqs.
+	Raise(ctx context.Context, r Raising) ([]edge.Seq, error)
+	// Presence is what Raise has kept of sites and paths.
+	Presence(ctx context.Context) (Presence, error)
 
 	Sites(ctx context.Context) ([]Site, error)
+	// Gaps says of a site's journals, the newest first, what is missing of the seqs after `after`, about limit spans in all.
+	// next is where to go on, 0 at the end. ErrNotFound when the site is not known.
+	Gaps(ctx context.Context, site edge.SiteID, after edge.Seq, limit int) (list []Completeness, next edge.Seq, err error)
 	Events(ctx context.Context, q Query) ([]Event, error)
 	// Head is the newest index and change.
 	Head(ctx context.Context) (Index, Change, error)
@@ -80,6 +90,14 @@ type Hello struct {
 	Journal edge.JournalID
 	LastSeq edge.Seq
 	At      time.Time
+	Synced  bool // At is kept by NTP
+}
+
+// Welcome is how far the SOC has a journal.
+type Welcome struct {
+	Watermarks Watermarks
+	Urgent     []byte // hash of the record at that watermark; empty when the SOC does not have it
+	Routine    []byte
 }
 
 // Watermarks are the highest seqs below which all of a lane has been received.
@@ -133,11 +151,23 @@ type Journal struct {
 	Gaps       []Gap
 }
 
-// Gap is a span of seqs of which some will not come.
+// Gap is a span of seqs that are not here.
 type Gap struct {
-	From   edge.Seq
-	To     edge.Seq
-	Reason string
+	From    edge.Seq
+	To      edge.Seq
+	Reason  string
+	Pending bool // they may still come
+}
+
+// Completeness is what is here of a journal and what is not. Present and the seqs of all Missing are the seqs from First to
+// Last, each once.
+type Completeness struct {
+	Journal   edge.JournalID
+	First     edge.Seq // 1; 0 when the journal has no event
+	Last      edge.Seq // the newest that the SOC has or has been told of
+	Present   uint64
+	Missing   []Gap
+	Conflicts []Gap // seqs under which a second event came; both are kept
 }
 
 // Query selects events, oldest first. Zero fields select everything.
