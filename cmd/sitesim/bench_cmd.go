@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"sitewatch/cmd/cli"
 	"sitewatch/cmd/sitesim/link"
-	"sitewatch/edge"
 )
 
 // linkBenchCmd measures how late alarms are behind clips on slow lines, with the real programs.
@@ -70,7 +66,7 @@ func (c *linkBenchCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 		}
 		fmt.Fprintf(e, "%s ...\n", row.Title)
 		r := benchResult{Row: row}
-		r.Err = c.measure(ctx, &r)
+		r.Err = c.runRow(ctx, &r)
 		if errors.Is(r.Err, link.ErrNotRoot) || ctx.Err() != nil {
 			return r.Err
 		}
@@ -86,121 +82,4 @@ func rowKeys(rows []benchRow) (keys []string) {
 		keys = append(keys, r.Key)
 	}
 	return keys
-}
-
-// measure fills in one row.
-func (c *linkBenchCmd) measure(ctx context.Context, r *benchResult) (err error) {
-	pair, err := link.New(link.Options{Lines: []link.Line{{There: r.Row.Line, Back: r.Row.Line}}, Seed: c.Seed})
-	if err != nil {
-		return err
-	}
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	linkCtx, stopLink := context.WithCancel(context.WithoutCancel(ctx)) // the programs say goodbye over it
-	var g errgroup.Group
-	g.Go(func() error {
-		err := pair.Run(linkCtx)
-		if err != nil {
-			fail(err)
-		}
-		return err
-	})
-	defer func() {
-		stopLink()
-		err = errors.Join(err, g.Wait(), pair.Close())
-	}()
-	dir := filepath.Join(c.Dir, r.Row.Key)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	clock := edge.NewSystemClock()
-	if err := c.runSite(ctx, r, dir, pair, clock, fail); err != nil {
-		return err
-	}
-	if !c.Keep { // clips that came fill the disk with time
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-	}
-	r.Late = pair.Late(0, link.A, 0.99)
-	if c.Plain {
-		p := &plainGRPC{pair: pair, clock: clock}
-		r.Plain, r.PBulk, err = p.run(ctx, c.N, idleRate, c.Seed)
-		if err != nil {
-			return fmt.Errorf("plain gRPC: %w", err)
-		}
-	}
-	return nil
-}
-
-// runSite measures the box, idle and loaded.
-func (c *linkBenchCmd) runSite(ctx context.Context, r *benchResult, dir string, pair *link.Pair, clock edge.Clock, fail context.CancelCauseFunc) (err error) {
-	s, err := newBenchSite(ctx, dir, c.Bin, pair, clock, fail)
-	if s != nil {
-		defer func() { err = errors.Join(err, s.stop()) }()
-	}
-	if err != nil {
-		return err
-	}
-	w := &benchWatch{site: s, kinds: map[string]int{}, changed: make(chan struct{})}
-	ctx, stop := context.WithCancel(ctx)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.panel.line.runReader(ctx) })
-	g.Go(func() error { return w.run(ctx) })
-	g.Go(func() error {
-		defer stop()
-		defer s.panel.line.close()
-		if err := s.startGateway(); err != nil {
-			return err
-		}
-		if err := w.wait(ctx, 30*time.Second, "the box is connected", func() bool { return w.kinds["started"] == 1 }); err != nil {
-			return err
-		}
-		if r.Idle, err = c.alarms(ctx, s, w, idleRate); err != nil {
-			return fmt.Errorf("idle: %w", err)
-		}
-		if err := s.stopGateway(); err != nil {
-			return err
-		}
-		// Enough for the whole of the loaded part, at the full rate and with time to spare.
-		loaded := benchWarm.Seconds() + float64(c.N)/loadedRate + 60
-		if err := s.addClips(ctx, 2+int(1.5*loaded*float64(r.Row.Line.Rate)/8/benchClip)); err != nil {
-			return fmt.Errorf("add clips: %w", err)
-		}
-		if err := s.startGateway(); err != nil {
-			return err
-		}
-		if err := waitFor(ctx, "the first bytes of a clip", func() bool { n, err := s.uploaded(ctx); return err == nil && n > 0 }); err != nil {
-			return err
-		}
-		if err := wait(ctx, benchWarm); err != nil {
-			return err
-		}
-		from, err := s.uploaded(ctx)
-		if err != nil {
-			return err
-		}
-		began := clock.Now().Mono
-		if r.Loaded, err = c.alarms(ctx, s, w, loadedRate); err != nil {
-			return fmt.Errorf("loaded: %w", err)
-		}
-		to, err := s.uploaded(ctx)
-		r.Bulk = (to - from) / (clock.Now().Mono - began).Seconds()
-		return err
-	})
-	return g.Wait()
-}
-
-// alarms raises N alarms at random moments and waits until the SOC has all of them.
-func (c *linkBenchCmd) alarms(ctx context.Context, s *benchSite, w *benchWatch, perSecond float64) ([]sample, error) {
-	if err := s.panel.account(ctx); err != nil {
-		return nil, err
-	}
-	if err := randomly(ctx, c.N, perSecond, c.Seed, s.panel.alarm); err != nil {
-		return nil, err
-	}
-	if err := w.wait(ctx, time.Minute, "the last alarm is at the SOC", func() bool { return len(w.samples) >= c.N }); err != nil {
-		return nil, err
-	}
-	return w.take(), nil
 }

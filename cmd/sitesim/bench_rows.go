@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -9,11 +10,15 @@ import (
 
 // benchRow is a line of the table: a link, and what is asked of the alarms and of the clips on it.
 type benchRow struct {
-	Key   string // for --rows
-	Title string
-	Line  link.Traits // both ways
-	P50   float64     // most that the median under load may be, in medians of the idle link; 0: not asked
-	P99   float64     // the same of the 99th percentile
+	Key     string // for --rows
+	Title   string
+	Line    link.Traits // both ways
+	Second  link.Traits // of the second line, where there is one
+	Plain   bool        // plain gRPC is measured beside it
+	measure func(context.Context, *benchRun) error
+
+	P50 float64 // most that the median under load may be, in medians of the idle link; 0: not asked
+	P99 float64 // the same of the 99th percentile
 	// OverMessage asks of the 99th percentile in terms of one message of 1.4 KB alone on the idle link instead.
 	OverMessage float64
 	Bulk        float64 // least share of the line that clips have; 0: not asked
@@ -27,16 +32,23 @@ const (
 // benchRows are the rows in the order of the table.
 func benchRows() []benchRow {
 	return []benchRow{
-		{Key: "2mbit", Title: "2 Mbit/s, 50 ms, 256 KiB queue", P50: 1.2, P99: 1.5, Bulk: 0.85,
+		{Key: "2mbit", measure: measureLoad, Plain: true, Title: "2 Mbit/s, 50 ms, 256 KiB queue", P50: 1.2, P99: 1.5, Bulk: 0.85,
 			Line: link.Traits{Rate: 2 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10}},
-		{Key: "1mbit", Title: "1 Mbit/s, 50 ms, 128 KiB queue", P50: 1.3, P99: 1.8, Bulk: 0.80,
+		{Key: "1mbit", measure: measureLoad, Plain: true, Title: "1 Mbit/s, 50 ms, 128 KiB queue", P50: 1.3, P99: 1.8, Bulk: 0.80,
 			Line: link.Traits{Rate: 1 * mbit, Delay: 25 * time.Millisecond, Queue: 128 << 10}},
-		{Key: "loss", Title: "2 Mbit/s, 50 ms, 0.5 % loss", P99: 1.5, Bulk: 0.75,
+		{Key: "loss", measure: measureLoad, Plain: true, Title: "2 Mbit/s, 50 ms, 0.5 % loss", P99: 1.5, Bulk: 0.75,
 			Line: link.Traits{Rate: 2 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10, Loss: 0.005}},
-		{Key: "20mbit", Title: "20 Mbit/s, 20 ms, 256 KiB queue", P99: 2, Bulk: 0.80,
+		{Key: "20mbit", measure: measureLoad, Plain: true, Title: "20 Mbit/s, 20 ms, 256 KiB queue", P99: 2, Bulk: 0.80,
 			Line: link.Traits{Rate: 20 * mbit, Delay: 10 * time.Millisecond, Queue: 256 << 10}},
-		{Key: "256kbit", Title: "256 kbit/s, 120 ms, 64 KiB queue", OverMessage: 2,
+		{Key: "256kbit", measure: measureLoad, Plain: true, Title: "256 kbit/s, 120 ms, 64 KiB queue", OverMessage: 2,
 			Line: link.Traits{Rate: 256 * kbit, Delay: 60 * time.Millisecond, Queue: 64 << 10}},
+		{Key: "fall", measure: measureFall, Title: "10 Mbit/s falling to 1 Mbit/s, 50 ms, 256 KiB queue",
+			Line: link.Traits{Rate: 10 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10}},
+		{Key: "silence", measure: measureSilence, Title: "first of two paths dies in silence; 2 Mbit/s, 50 ms and 1 Mbit/s, 120 ms",
+			Line:   link.Traits{Rate: 2 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10},
+			Second: link.Traits{Rate: 1 * mbit, Delay: 60 * time.Millisecond, Queue: 128 << 10}},
+		{Key: "backlog", measure: measureBacklog, Title: "after an outage, 2 Mbit/s, 50 ms, 256 KiB queue",
+			Line: link.Traits{Rate: 2 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10}},
 	}
 }
 
@@ -47,6 +59,8 @@ type benchResult struct {
 	Plain        []sample // empty: not measured
 	Bulk, PBulk  float64  // bytes a second of clips
 	Late         time.Duration
+	Note         string   // what the row measures beside these
+	Missed       []string // goals of the row's own
 	Err          error
 }
 
@@ -64,6 +78,7 @@ func (r benchResult) misses() (out []string) {
 	if r.Err != nil {
 		return []string{r.Err.Error()}
 	}
+	out = append(out, r.Missed...)
 	over := func(name string, q, most float64) {
 		idle, got := quantile(r.Idle, q), quantile(r.Loaded, q)
 		if most > 0 && got > time.Duration(most*float64(idle)) {

@@ -60,23 +60,28 @@ panels:
       "1011": {name: Stock room, kind: intruder, partition: "1", route: interior}
 clips: {before: 10s, after: 20s}
 limits: {journal: 1GiB, clips: 200GiB}
-uplink: {soc: "{{.SOC}}:7443"}
+uplink: {{.Uplink}}
 `
 
 // newBenchSite writes the configuration, starts the SOC and enrols the box over the link.
-func newBenchSite(ctx context.Context, dir, bin string, pair *link.Pair, clock edge.Clock, fail context.CancelCauseFunc) (*benchSite, error) {
+func newBenchSite(ctx context.Context, dir, bin string, pair *link.Pair, row benchRow, clock edge.Clock, fail context.CancelCauseFunc) (*benchSite, error) {
 	s := &benchSite{dir: dir, bin: bin, pair: pair, clock: clock, fail: fail}
 	s.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
 		err = pair.In(link.B, func() error { c, err = (&net.Dialer{}).DialContext(ctx, network, addr); return err })
 		return c, err
 	}}}
+	uplink := fmt.Sprintf(`{soc: "%s:7443"}`, link.Addr(0, link.B))
+	if row.Second.Rate > 0 {
+		uplink = fmt.Sprintf(`{paths: [{name: broadband, interface: %s, soc: "%s:7443"}, {name: mobile, interface: %s, soc: "%s:7443", bulk: none}]}`,
+			link.Device(0), link.Addr(0, link.B), link.Device(1), link.Addr(1, link.B))
+	}
 	for name, text := range map[string]string{"soc.yaml": benchSOCYAML, "gateway.yaml": benchGatewayYAML} {
 		t, err := template.New(name).Parse(text)
 		if err != nil {
 			return nil, err
 		}
 		var b strings.Builder
-		if err := t.Execute(&b, map[string]any{"Dir": dir, "SOC": link.Addr(0, link.B)}); err != nil {
+		if err := t.Execute(&b, map[string]string{"Dir": dir, "Uplink": uplink}); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o600); err != nil {
@@ -135,18 +140,22 @@ func (s *benchSite) stop() error {
 
 // get asks the SOC.
 func (s *benchSite) get(ctx context.Context, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, benchSOC+path, nil)
+	return getBody(ctx, s.client, benchSOC+path)
+}
+
+func getBody(ctx context.Context, client *http.Client, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := s.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s", path, resp.Status)
+		err = fmt.Errorf("GET %s: %s", url, resp.Status)
 	}
 	return b, err
 }

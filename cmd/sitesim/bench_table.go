@@ -28,25 +28,45 @@ func (r benchResult) line() string {
 	if r.Err != nil {
 		return "failed: " + r.Err.Error()
 	}
-	return fmt.Sprintf("idle %s ms, loaded %s ms, clips %.1f %% of the line; plain gRPC %s ms, %.1f %%; link late p99 %v",
-		p50p99(r.Idle), p50p99(r.Loaded), 100*r.share(r.Bulk), p50p99(r.Plain), 100*r.share(r.PBulk), r.Late)
+	parts := []string{}
+	add := func(ok bool, format string, args ...any) {
+		if ok {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	add(len(r.Idle) > 0, "idle %s ms", p50p99(r.Idle))
+	add(len(r.Loaded) > 0, "%d under load %s ms", len(r.Loaded), p50p99(r.Loaded))
+	add(r.Bulk > 0, "clips %.1f %%", 100*r.share(r.Bulk))
+	add(len(r.Plain) > 0, "plain gRPC %s ms, clips %.1f %%", p50p99(r.Plain), 100*r.share(r.PBulk))
+	add(r.Note != "", "%s", r.Note)
+	add(true, "the link itself was late by %v at p99", r.Late)
+	return strings.Join(parts, "; ")
 }
 
 // printResults prints the table in Markdown.
 func printResults(w io.Writer, rs []benchResult) {
-	fmt.Fprintln(w, "| link | alarms | idle p50 / p99 ms | under load p50 / p99 ms | in idle ones | clips, of the line | plain gRPC p50 / p99 ms | its clips | goals |")
+	fmt.Fprintln(w, "| link | alarms | idle, p50 / p99 ms | under load, p50 / p99 ms | times idle | clips, of the line | plain gRPC, p50 / p99 ms | its clips | goals |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
 	for _, r := range rs {
 		goals := "met"
 		if m := r.misses(); len(m) > 0 {
 			goals = "missed: " + strings.Join(m, "; ")
 		}
-		if r.Err != nil {
-			fmt.Fprintf(w, "| %s | | | | | | | | %s |\n", r.Row.Title, goals)
-			continue
+		if r.Note != "" {
+			goals += "; " + r.Note
 		}
-		ratio := func(q float64) float64 { return float64(quantile(r.Loaded, q)) / float64(quantile(r.Idle, q)) }
-		fmt.Fprintf(w, "| %s | %d | %s | %s | %.2f / %.2f | %.1f %% | %s | %.1f %% | %s |\n", r.Row.Title, len(r.Loaded),
-			p50p99(r.Idle), p50p99(r.Loaded), ratio(0.5), ratio(0.99), 100*r.share(r.Bulk), p50p99(r.Plain), 100*r.share(r.PBulk), goals)
+		times, bulk, pbulk := "-", "-", "-"
+		if len(r.Idle) > 0 && len(r.Loaded) > 0 {
+			ratio := func(q float64) float64 { return float64(quantile(r.Loaded, q)) / float64(quantile(r.Idle, q)) }
+			times = fmt.Sprintf("%.2f / %.2f", ratio(0.5), ratio(0.99))
+		}
+		if r.Bulk > 0 {
+			bulk = fmt.Sprintf("%.1f %%", 100*r.share(r.Bulk))
+		}
+		if len(r.Plain) > 0 {
+			pbulk = fmt.Sprintf("%.1f %%", 100*r.share(r.PBulk))
+		}
+		fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", r.Row.Title, len(r.Loaded),
+			p50p99(r.Idle), p50p99(r.Loaded), times, bulk, p50p99(r.Plain), pbulk, goals)
 	}
 }

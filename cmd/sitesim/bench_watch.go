@@ -25,8 +25,8 @@ type benchWatch struct {
 
 	mu      sync.Mutex
 	samples []sample
-	kinds   map[string]int // events by kind
-	changed chan struct{}  // closed and made anew with every event
+	kinds   map[string][]time.Duration // when events of each kind came
+	changed chan struct{}              // closed and made anew with every event
 }
 
 // run reads until ctx ends.
@@ -50,7 +50,7 @@ func (w *benchWatch) run(ctx context.Context) error {
 			continue
 		}
 		w.mu.Lock()
-		w.kinds[e.Kind]++
+		w.kinds[e.Kind] = append(w.kinds[e.Kind], now)
 		if at, ok := w.site.panel.when(e.Raw); ok {
 			w.samples = append(w.samples, sample{at, now - at})
 		}
@@ -81,6 +81,18 @@ func (w *benchWatch) wait(ctx context.Context, within time.Duration, what string
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// since returns when the first event of the kind came after that time, and waits for it.
+func (w *benchWatch) since(ctx context.Context, kind string, after, within time.Duration) (at time.Duration, err error) {
+	err = w.wait(ctx, within, "an event "+kind+" at the SOC", func() bool {
+		i := slices.IndexFunc(w.kinds[kind], func(t time.Duration) bool { return t > after })
+		if i >= 0 {
+			at = w.kinds[kind][i]
+		}
+		return i >= 0
+	})
+	return at, err
 }
 
 // take returns the samples since the last take.
