@@ -57,20 +57,24 @@ func Enrol(ctx context.Context, o EnrolOptions) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: string(o.Site)}}, key)
+	csr, err := request(o.Site, key)
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	reply, err := askForCertificate(ctx, o, t, csr)
+	pin := &pinned{token: t, clock: o.Clock}
+	reply, err := askForCertificate(ctx, o, pin, csr)
 	if err != nil {
 		return nil, err
 	}
 	return keepIdentity(o.Dir, t, key, reply)
 }
 
-func askForCertificate(ctx context.Context, o EnrolOptions, t wire.Token, csr []byte) (*wire.EnrolReply, error) {
-	pin := &pinned{token: t, clock: o.Clock}
+// request is a certificate request of the site's box.
+func request(site edge.SiteID, key *ecdsa.PrivateKey) ([]byte, error) {
+	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: string(site)}}, key)
+}
+
+func askForCertificate(ctx context.Context, o EnrolOptions, pin *pinned, csr []byte) (*wire.EnrolReply, error) {
 	cc, err := dial(o.SOC, credentials.NewTLS(pin.tls()), o.Dial)
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
@@ -78,7 +82,7 @@ func askForCertificate(ctx context.Context, o EnrolOptions, t wire.Token, csr []
 	defer cc.Close()
 	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
 	defer cancel()
-	reply, err := wire.NewEnrolmentClient(cc).Enrol(ctx, &wire.EnrolRequest{Site: string(o.Site), Secret: t.Secret[:], Csr: csr})
+	reply, err := wire.NewEnrolmentClient(cc).Enrol(ctx, &wire.EnrolRequest{Site: string(o.Site), Secret: pin.token.Secret[:], Csr: csr})
 	if err != nil {
 		return nil, enrolError(err, o, pin.failed())
 	}
@@ -109,12 +113,17 @@ func enrolError(err error, o EnrolOptions, pin error) error {
 	return fmt.Errorf("the SOC refused the enrolment: %s", s.Message())
 }
 
-// keepIdentity writes the certificate last: an identity is there as a whole or not at all.
+// keepIdentity makes the SOC's reply the box's identity. The connection was to the SOC that the token names, so that its
+// list of authorities is believed; where it sends none, its one authority must be the token's.
 func keepIdentity(dir string, t wire.Token, key *ecdsa.PrivateKey, r *wire.EnrolReply) (*Identity, error) {
-	if sha256.Sum256(r.GetCa()) != t.CA {
-		return nil, errors.New("enrol: the SOC sent a CA that is not the token's")
+	list := r.GetCas()
+	if len(list) == 0 {
+		if sha256.Sum256(r.GetCa()) != t.CA {
+			return nil, errors.New("enrol: the SOC sent a CA that is not the token's")
+		}
+		list = [][]byte{r.GetCa()}
 	}
-	ca, err := x509.ParseCertificate(r.GetCa())
+	cas, err := parseCAs(list)
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
@@ -122,20 +131,22 @@ func keepIdentity(dir string, t wire.Token, key *ecdsa.PrivateKey, r *wire.Enrol
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	id := &Identity{ca: ca, key: key}
-	if err := id.adopt(leaf); err != nil {
+	c, err := newCredential(key, leaf, cas)
+	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	if id.Site != t.Site {
-		return nil, fmt.Errorf("enrol: the SOC sent a certificate of site %s", id.Site)
+	if c.site != t.Site {
+		return nil, fmt.Errorf("enrol: the SOC sent a certificate of site %s", c.site)
 	}
-	if err := saveCert(filepath.Join(dir, caFile), ca.Raw); err != nil {
+	unlock, err := lockIdentity(dir)
+	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	if err := saveCert(filepath.Join(dir, certFile), leaf.Raw); err != nil {
+	defer unlock()
+	if err := c.save(dir); err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	return id, nil
+	return LoadIdentity(dir)
 }
 
 // pinned checks the SOC by the fingerprint in the token: the box has no CA yet.
@@ -173,16 +184,13 @@ func (p *pinned) failed() error {
 	}
 }
 
+// verify accepts a chain that has the certificate which the token names, and leads to it. There is no time yet that surely
+// has passed but the one at which that authority began.
 func (p *pinned) verify(chain []*x509.Certificate) error {
-	for _, ca := range chain {
-		if sha256.Sum256(ca.Raw) != p.token.CA {
-			continue
+	for _, ca := range chain[:min(len(chain), maxChain)] {
+		if sha256.Sum256(ca.Raw) == p.token.CA {
+			return verifySOC(chain, []*x509.Certificate{ca}, p.clock, ca.NotBefore)
 		}
-		pool := x509.NewCertPool()
-		pool.AddCert(ca)
-		_, err := chain[0].Verify(x509.VerifyOptions{DNSName: wire.ServerName, Roots: pool,
-			CurrentTime: plausible(p.clock.Now(), ca.NotBefore)})
-		return err
 	}
 	return errors.New("it does not present the CA that the token names")
 }

@@ -1,8 +1,8 @@
 package uplink
 
 import (
+	"bytes"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"sitewatch/edge"
@@ -23,149 +24,178 @@ import (
 // ErrNotEnrolled means that the box has no certificate yet.
 var ErrNotEnrolled = errors.New("the box is not enrolled")
 
-// Identity is who the box is: its key, which never leaves it, its certificate, and the CA of the SOC that it trusts.
+// Identity is who the box is: its key, which never leaves it, its certificate, and the authorities of the SOC that it
+// trusts. The certificate changes while the program runs, by renewal or by `gateway enrol` beside it; the site does not.
+// It may be used from any goroutine.
 type Identity struct {
 	Site edge.SiteID // as the certificate says
-	cert tls.Certificate
-	ca   *x509.Certificate
+	dir  string
+
+	mu   sync.Mutex
+	now  *credential
+	seen os.FileInfo // of the certificate's file when it was read
+}
+
+// credential is one certificate with what belongs to it; it never changes.
+type credential struct {
+	site edge.SiteID
 	key  *ecdsa.PrivateKey
+	leaf *x509.Certificate
+	cas  []*x509.Certificate // the first is the one that signed leaf
 }
 
 const (
 	keyFile  = "key.pem"
-	certFile = "cert.pem"
-	caFile   = "ca.pem"
+	certFile = "cert.pem" // the certificate, then the authorities: whole, or as it was before
+	caFile   = "ca.pem"   // the authorities again; of use when an early version has written cert.pem without them
 )
 
 // LoadIdentity reads what Enrol left in dir. ErrNotEnrolled when there is none.
 func LoadIdentity(dir string) (*Identity, error) {
-	certPEM, err := os.ReadFile(filepath.Join(dir, certFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	id := &Identity{dir: dir}
+	c, seen, err := id.read()
+	if errors.Is(err, fs.ErrNotExist) && seen == nil {
 		return nil, edge.WithHint(ErrNotEnrolled, "get a token with `soc claim --site ID` and run `gateway enrol --token TOKEN`")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load identity: %w", err)
+		return nil, edge.WithHint(fmt.Errorf("load identity from %s: %w", dir, err),
+			"restore the folder, or get a token with `soc claim --site ID` and run `gateway enrol --token TOKEN`")
 	}
-	id := &Identity{}
-	if id.key, err = loadKey(filepath.Join(dir, keyFile)); err != nil {
-		return nil, fmt.Errorf("load identity: %w", err)
-	}
-	if id.ca, err = loadCert(filepath.Join(dir, caFile)); err != nil {
-		return nil, fmt.Errorf("load identity: %w", err)
-	}
-	block, _ := pem.Decode(certPEM)
-	if block == nil {
-		return nil, fmt.Errorf("load identity: %s holds no certificate", certFile)
-	}
-	leaf, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("load identity: %w", err)
-	}
-	if err := id.adopt(leaf); err != nil {
-		return nil, fmt.Errorf("load identity: %w", err)
-	}
+	id.Site, id.now, id.seen = c.site, c, seen
 	return id, nil
 }
 
-// adopt takes the certificate when it fits the key and the CA and names a site.
-func (id *Identity) adopt(leaf *x509.Certificate) error {
-	if pub, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || !pub.Equal(&id.key.PublicKey) {
-		return errors.New("the certificate is not for the box's key")
+// read reads the files; the FileInfo is nil when there is no certificate.
+func (id *Identity) read() (*credential, os.FileInfo, error) {
+	path := filepath.Join(id.dir, certFile)
+	seen, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
 	}
-	if err := leaf.CheckSignatureFrom(id.ca); err != nil {
-		return fmt.Errorf("the certificate is not by the SOC's CA: %w", err)
+	certs, err := loadCerts(path)
+	if err != nil {
+		return nil, seen, err
+	}
+	key, err := loadKey(filepath.Join(id.dir, keyFile))
+	if err != nil {
+		return nil, seen, err
+	}
+	leaf, cas := certs[0], certs[1:]
+	if len(cas) == 0 {
+		if cas, err = loadCerts(filepath.Join(id.dir, caFile)); err != nil {
+			return nil, seen, fmt.Errorf("the SOC's authority: %w", err)
+		}
+	}
+	c, err := newCredential(key, leaf, cas)
+	return c, seen, err
+}
+
+// newCredential takes the certificate when it fits the key and an authority and names a site.
+func newCredential(key *ecdsa.PrivateKey, leaf *x509.Certificate, cas []*x509.Certificate) (*credential, error) {
+	if pub, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || !pub.Equal(&key.PublicKey) {
+		return nil, errors.New("the certificate is not for the box's key")
 	}
 	if len(leaf.URIs) != 1 {
-		return errors.New("the certificate names no site")
+		return nil, errors.New("the certificate names no site")
 	}
 	site, ok := wire.SiteOfURI(leaf.URIs[0])
 	if !ok {
-		return errors.New("the certificate names no site")
+		return nil, errors.New("the certificate names no site")
 	}
-	id.Site = site
-	id.cert = tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: id.key, Leaf: leaf}
+	c := &credential{site: site, key: key, leaf: leaf}
+	signed := false
+	for _, ca := range cas {
+		switch {
+		case !ca.IsCA:
+			return nil, errors.New("what should be the SOC's authority is none")
+		case !signed && leaf.CheckSignatureFrom(ca) == nil:
+			signed = true
+			c.cas = append([]*x509.Certificate{ca}, c.cas...)
+		default:
+			c.cas = append(c.cas, ca)
+		}
+	}
+	if !signed {
+		return nil, errors.New("the certificate is not by the SOC's authority")
+	}
+	return c, nil
+}
+
+// present is the certificate to use now. A newer one in the folder is taken up; one that cannot be read, or is of another
+// site, is not, and the present one stays.
+func (id *Identity) present() *credential {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	fi, err := os.Stat(filepath.Join(id.dir, certFile))
+	if err != nil || id.seen != nil && os.SameFile(fi, id.seen) && fi.ModTime().Equal(id.seen.ModTime()) {
+		return id.now
+	}
+	if c, seen, err := id.read(); err == nil && c.site == id.Site {
+		id.now, id.seen = c, seen
+	}
+	return id.now
+}
+
+// errReplaced means that somebody has enrolled the box anew while its certificate was being renewed.
+var errReplaced = errors.New("the box has been enrolled anew meanwhile")
+
+// replace makes next the identity, durably, in the place of old.
+func (id *Identity) replace(old, next *credential) error {
+	unlock, err := lockIdentity(id.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if id.present() != old {
+		return errReplaced
+	}
+	if err := next.save(id.dir); err != nil {
+		return err
+	}
+	id.present()
 	return nil
+}
+
+// lockIdentity keeps a renewal and `gateway enrol` from writing at the same time.
+func lockIdentity(dir string) (func(), error) { return durable.Lock(filepath.Join(dir, ".lock")) }
+
+// save writes the certificate and the authorities in one file, so that a kill leaves the old or the new; the second file
+// is a copy.
+func (c *credential) save(dir string) error {
+	var cas bytes.Buffer
+	for _, ca := range c.cas {
+		pem.Encode(&cas, &pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}) // a Buffer takes all
+	}
+	leaf := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.leaf.Raw})
+	edge.Crash("identity before certificate")
+	if err := durable.WriteFile(filepath.Join(dir, certFile), append(leaf, cas.Bytes()...), 0o644); err != nil {
+		return err
+	}
+	edge.Crash("identity between certificate and authorities")
+	return durable.WriteFile(filepath.Join(dir, caFile), cas.Bytes(), 0o644)
+}
+
+// digest is what the SOC compares with its own: see Trust in PROTOCOL.md.
+func (c *credential) digest() [32]byte {
+	raw := make([][]byte, len(c.cas))
+	for i, ca := range c.cas {
+		raw[i] = ca.Raw
+	}
+	return wire.TrustDigest(c.cas[0].Raw, raw)
+}
+
+func (c *credential) tls() *tls.Certificate {
+	return &tls.Certificate{Certificate: [][]byte{c.leaf.Raw}, PrivateKey: c.key, Leaf: c.leaf}
 }
 
 // Sign signs data with the box's key: ECDSA P-256 in ASN.1 over the SHA-256 of data.
 func (id *Identity) Sign(data []byte) ([]byte, error) {
 	sum := sha256.Sum256(data)
-	return ecdsa.SignASN1(rand.Reader, id.key, sum[:])
+	return ecdsa.SignASN1(rand.Reader, id.present().key, sum[:])
 }
 
-// Certificate is the box's certificate, with which signatures are checked.
-func (id *Identity) Certificate() *x509.Certificate { return id.cert.Leaf }
+// Certificate is the box's present certificate, with which signatures are checked.
+func (id *Identity) Certificate() *x509.Certificate { return id.present().leaf }
 
-// tls is the box's side of mutual TLS: it believes its one CA and the one name.
-func (id *Identity) tls(clock edge.Clock) *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(id.ca)
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		ServerName:   wire.ServerName,
-		RootCAs:      pool,
-		Certificates: []tls.Certificate{id.cert},
-		Time:         func() time.Time { return plausible(clock.Now(), id.cert.Leaf.NotBefore) },
-	}
-}
-
-// plausible is the time to check certificates with. A box whose clock was never set (dead battery, no NTP yet) must still
-// report: it uses the oldest time that it can know to be past. The SOC's certificate is valid since its CA is.
-func plausible(now edge.Stamp, past time.Time) time.Time {
-	if now.ClockState() == edge.ClockUnset || now.Wall.Before(past) {
-		return past
-	}
-	return now.Wall
-}
-
-// makeKey loads the box's key or makes it. It is kept when an enrolment fails: the same key may ask again.
-func makeKey(path string) (*ecdsa.PrivateKey, error) {
-	key, err := loadKey(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return key, durable.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
-}
-
-func loadKey(path string) (*ecdsa.PrivateKey, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return nil, fmt.Errorf("%s holds no key", filepath.Base(path))
-	}
-	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
-	}
-	key, ok := k.(*ecdsa.PrivateKey)
-	if !ok || key.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("%s holds no ECDSA P-256 key", filepath.Base(path))
-	}
-	return key, nil
-}
-
-func loadCert(path string) (*x509.Certificate, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return nil, fmt.Errorf("%s holds no certificate", filepath.Base(path))
-	}
-	return x509.ParseCertificate(block.Bytes)
-}
-
-func saveCert(path string, der []byte) error {
-	return durable.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
-}
+// Expires is when the present certificate ends. The SOC takes an expired one all the same; it says that renewing fails.
+func (id *Identity) Expires() time.Time { return id.present().leaf.NotAfter }

@@ -36,7 +36,11 @@ func FuzzIngest(f *testing.F) {
 	var wg sync.WaitGroup
 	wg.Go(func() { led.Run(ctx) })
 	f.Cleanup(func() { stop(); wg.Wait(); led.Close() })
-	s := &Server{o: Options{Ledger: led, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), Heartbeat: time.Second}, hub: newHub(), metrics: newMetrics()}
+	ca, err := OpenCA(f.TempDir(), edge.NewSystemClock())
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := &Server{ca: ca, o: Options{Ledger: led, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), Heartbeat: time.Second}, hub: newHub(), metrics: newMetrics()}
 	const journal = "abababababababababababababababab"
 	f.Fuzz(func(t *testing.T, body []byte, seq uint64, lane int32, prev []byte, mono int64) {
 		x := &session{Server: s, site: "1", out: make(chan *wire.SocMessage, 64), sent: map[edge.CommandID]bool{}}
