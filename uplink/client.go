@@ -79,7 +79,7 @@ type Client struct {
 	o        Options
 	status   board
 	paths    []*path           // as configured, the preferred first
-	links    chan bool         // capacity 1, the newest value: whether the link is up; read by runPath
+	lanes    *lanes            // how far the SOC is, and by which path
 	cutting  chan edge.ClipRef // capacity 64: clips that are being cut; what does not fit is not told
 	commands chan edge.Command // capacity 16: waiting to be done; the SOC sends the rest again
 	outcomes *outcomes         // of commands, until the SOC has been told
@@ -93,24 +93,35 @@ func New(o Options) *Client {
 	if o.MaxBackoff == 0 {
 		o.MaxBackoff = 15 * time.Second
 	}
-	c := &Client{o: o, links: make(chan bool, 1), cutting: make(chan edge.ClipRef, 64),
+	c := &Client{o: o, lanes: newLanes(o.Paths, o.LostPaths), cutting: make(chan edge.ClipRef, 64),
 		commands: make(chan edge.Command, 16), outcomes: newOutcomes()}
-	for _, p := range o.Paths {
-		c.paths = append(c.paths, newPath(p, o))
+	for i := range o.Paths {
+		c.paths = append(c.paths, newPath(i, o))
 	}
+	c.status.begin(o.Paths)
 	return c
 }
 
 // Run keeps the box connected and delivers until ctx ends. It returns an error only for what connecting again cannot
 // mend, such as a journal that cannot be read.
 func (c *Client) Run(ctx context.Context) error {
+	if err := c.lanes.load(ctx, c.o.Outbox); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return c.runAgain(ctx, "link", func(ctx context.Context) error { return c.runLink(ctx, c.paths[0]) })
-	})
+	for _, p := range c.paths {
+		g.Go(func() error {
+			return c.runAgain(ctx, p.task(), func(ctx context.Context) error { return c.runLink(ctx, p) })
+		})
+		g.Go(func() error { return c.runPath(ctx, p) })
+	}
 	g.Go(func() error { return c.runAgain(ctx, "upload", c.runUpload) })
 	g.Go(func() error { return c.runCommands(ctx) })
-	g.Go(func() error { return c.runPath(ctx) })
+	g.Go(func() error { return c.runKeep(ctx) })
+	g.Go(func() error { return c.runForgotten(ctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	} else if errors.As(err, new(*localError)) {
@@ -146,6 +157,9 @@ func (c *Client) runAgain(ctx context.Context, what string, session func(ctx con
 		}
 		if lasted, ok := c.o.Clock.Now().Since(began); ok && lasted > healthy {
 			wait, failures = 250*time.Millisecond, 0
+		}
+		if errors.Is(err, errMoved) { // nothing is broken
+			continue
 		}
 		failures++
 		c.status.failed(what, err, c.o.Clock.Now())

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -140,4 +141,48 @@ func (o *outcomes) changed() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.change
+}
+
+// told is an outcome that has been sent and may still be lost with its path.
+type told struct {
+	outcome *wire.CommandOutcome
+	at      time.Duration // Mono
+}
+
+// maxTold bounds what a session that never hears an echo remembers.
+const maxTold = 64
+
+// tell sends the outcomes of commands that the SOC has not heard yet.
+func (l *link) tell() error {
+	for {
+		o, ok := l.outcomes.next()
+		if !ok {
+			return nil
+		}
+		l.telling.Lock()
+		if len(l.told) == maxTold {
+			l.told = l.told[1:]
+		}
+		l.told = append(l.told, told{o, l.o.Clock.Now().Mono})
+		l.telling.Unlock()
+		if err := l.stream.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Outcome{Outcome: o}}); err != nil {
+			return l.sendError(err) // retell puts it back
+		}
+	}
+}
+
+// heardOutcomes drops what was told before a heartbeat that the SOC has answered: a stream keeps its order.
+func (l *link) heardOutcomes(beat time.Duration) {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	l.told = slices.DeleteFunc(l.told, func(t told) bool { return t.at <= beat })
+}
+
+// retell gives what may have been lost with the session to the next one, of whatever path.
+func (l *link) retell() {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	for _, t := range l.told {
+		l.outcomes.again(t.outcome)
+	}
 }

@@ -80,24 +80,56 @@ func FuzzSoc(f *testing.F) {
 			return
 		}
 		o := &ledgerless{t, map[edge.Lane]edge.Seq{edge.Urgent: 5}}
-		c := New(Options{Outbox: o, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
-		l := &link{Client: c, moved: make(chan struct{}, 1), beat: time.Second}
-		if err := l.settle(t.Context(), w.GetWatermarks()); err != nil {
+		c := New(Options{Outbox: o, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler),
+			Paths: []Path{{Name: "a", SOC: []string{"soc:1"}}, {Name: "b", SOC: []string{"soc:2"}}}})
+		if err := c.lanes.load(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		for _, lane := range edge.EventLanes {
-			if at := l.lanes[lane].acked; at < 9 {
-				l.fly(lane, flight{through: at + 1, bytes: 10})
+		ctx, cancel := context.WithCancel(t.Context())
+		kept := make(chan error, 1)
+		go func() { kept <- c.runKeep(ctx) }()
+		// The second path's session greets while the first one's is up: what it hears may end the first.
+		var links []*link
+		for _, p := range c.paths {
+			l := &link{Client: c, path: p, line: p.line, cancel: func(error) {}, moved: make(chan struct{}, 1), beat: time.Second}
+			epoch, before := c.lanes.mark()
+			l.epoch = epoch
+			if err := l.settle(ctx, before, w.GetWatermarks()); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.lanes.join(l, 0); err != nil {
+				t.Fatal(err)
+			}
+			links = append(links, l)
+		}
+		most := map[edge.Lane]edge.Seq{}
+		for i, l := range links {
+			for _, lane := range edge.EventLanes {
+				at, _, _ := c.lanes.after(l, lane)
+				if to := at + 1 + edge.Seq(i); to <= 10 {
+					c.lanes.fly(l, lane, flight{through: to, bytes: 10})
+					at = to
+				}
+				most[lane] = max(most[lane], at)
 			}
 		}
 		for range 300 { // again and again: repeats change nothing
-			if err := l.take(t.Context(), &m); err != nil {
-				t.Fatal(err)
+			for _, l := range links {
+				l.take(&m)
 			}
 		}
-		for lane, cur := range l.lanes {
-			if cur.acked > cur.sent || cur.sent > 10 || o.marks[lane] != cur.acked {
-				t.Errorf("lane %s: acked %d, sent %d, kept %d", lane, cur.acked, cur.sent, o.marks[lane])
+		cancel()
+		if err := <-kept; err != nil {
+			t.Fatal(err)
+		}
+		for _, lane := range edge.EventLanes {
+			for _, l := range links {
+				if cur := l.cursors[lane]; cur.acked > cur.sent || cur.sent > 10 {
+					t.Errorf("lane %s: acked %d, sent %d", lane, cur.acked, cur.sent)
+				}
+			}
+			if acked := c.lanes.acked[lane]; acked > most[lane] || o.marks[lane] > acked {
+				t.Errorf("lane %s: acked %d of %d that were sent, kept %d", lane, acked, most[lane], o.marks[lane])
 			}
 		}
 		if n := len(c.commands); n > 1 {

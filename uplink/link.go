@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,83 +24,120 @@ var errSilent = errors.New("the SOC has gone silent")
 
 type linkStream = grpc.BidiStreamingClient[wire.BoxMessage, wire.SocMessage]
 
-// link is one session on the events' connection.
+// link is one session on the events' connection of a path.
 type link struct {
 	*Client
 	path   *path
-	line   *line // of path
+	line   *line            // of path
+	conn   *grpc.ClientConn // for what else a connected box has to ask
 	stream linkStream
+	cancel context.CancelCauseFunc
 	beat   time.Duration
+	epoch  uint64        // of the lanes when the session began: see rewind
+	moved  chan struct{} // capacity 1: there may be more to send
 
-	mu    sync.Mutex
-	lanes map[edge.Lane]*cursor
-	moved chan struct{} // capacity 1: an ack has made room
+	telling sync.Mutex
+	told    []told // outcomes of commands that the SOC may not have heard
+
+	// Guarded by the mutex of lanes, since the other paths' sessions look at them.
+	cursors [edge.Routine + 1]cursor
+	heard   time.Duration // Mono
+	rtt     time.Duration // smoothed; 0: not measured yet
+	beats   []time.Duration
+	echoes  bool // the SOC answers heartbeats
 }
 
-// cursor is how far a lane is in this session: sent may be ahead of acked by as much as may be under way.
-type cursor struct {
-	sent, acked edge.Seq
-	flying      []flight // what has been sent and not acked, oldest first
-}
-
-type flight struct {
-	through edge.Seq
-	bytes   int
-	at      time.Duration // Mono of its sending
-}
-
-// runLink connects, says hello and delivers events until the connection breaks.
+// runLink takes the path's addresses in turn, the last good one first, until a session on one of them breaks.
 func (c *Client) runLink(ctx context.Context, p *path) error {
-	cc, err := dial(p.SOC[0], c.credentials(), c.o.Dial)
+	var failed []string
+	for range p.SOC {
+		good, err := c.session(ctx, p, p.address())
+		if good || ctx.Err() != nil || errors.As(err, new(*localError)) || len(p.SOC) == 1 {
+			c.status.pathFailed(p.index, err, c.o.Clock.Now())
+			return err
+		}
+		failed = append(failed, p.address()+": "+plain(err))
+		p.nextAddress()
+	}
+	err := errors.New(strings.Join(failed, "; "))
+	c.status.pathFailed(p.index, err, c.o.Clock.Now())
+	return err
+}
+
+// session connects, says hello and delivers events until the connection breaks; good says that the SOC has said welcome.
+func (c *Client) session(ctx context.Context, p *path, addr string) (good bool, err error) {
+	var dialed atomic.Pointer[error]
+	cc, err := dial(addr, c.credentials(), p.dialer(c.o, tosEvents, &dialed))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer cc.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the stream, whatever Send or Recv is doing
-	g, ctx := errgroup.WithContext(ctx)
-	stream, err := wire.NewUplinkClient(cc).Link(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // ends the stream, whatever Send or Recv is doing
+	g, gctx := errgroup.WithContext(ctx)
+	stream, err := wire.NewUplinkClient(cc).Link(gctx)
 	if err != nil {
-		return err
+		if why := dialed.Load(); why != nil {
+			err = *why
+		}
+		return false, err
 	}
-	l := &link{Client: c, path: p, line: p.line, stream: stream, moved: make(chan struct{}, 1)}
-	if err := l.greet(ctx, cancel); err != nil {
-		return err
+	l := &link{Client: c, path: p, line: p.line, conn: cc, stream: stream, cancel: cancel, moved: make(chan struct{}, 1)}
+	if err := l.greet(gctx); err != nil {
+		return false, causeOf(ctx, err)
 	}
-	c.o.Log.Info("connected to the SOC", "soc", p.SOC[0])
-	c.status.connected(true, c.o.Clock.Now())
-	c.signalPath(true)
+	now := c.o.Clock.Now()
+	if err := c.lanes.join(l, now.Mono); err != nil {
+		return true, err
+	}
+	c.o.Log.Info("connected to the SOC", "path", p.Name, "soc", addr)
+	c.status.connected(p.index, addr, now)
+	p.signal(pathState{up: true, lostAfter: missed * l.beat})
 	defer func() {
-		c.status.connected(false, c.o.Clock.Now())
-		c.signalPath(false)
-		p.line.busy.set(false) // nothing can be sent: bulk need not stand back
+		now := c.o.Clock.Now()
+		silent := now.Mono - c.lanes.leave(l, now.Mono)
+		c.status.disconnected(p.index, now)
+		p.signal(pathState{lostAfter: max(0, missed*l.beat-silent)})
+		l.line.busy.set(false) // nothing can be sent: bulk need not stand back
+		l.retell()
 	}()
 	heard := make(chan struct{}, 1) // capacity 1: one is enough to know that the SOC lives
-	g.Go(func() error { return l.runReceive(ctx, heard) })
-	g.Go(func() error { return l.runSend(ctx) })
-	g.Go(func() error { return l.runWatch(ctx, heard) })
-	return g.Wait()
+	g.Go(func() error { return l.runReceive(gctx, heard) })
+	g.Go(func() error { return l.runSend(gctx) })
+	g.Go(func() error { return l.runWatch(gctx, heard) })
+	return true, causeOf(ctx, g.Wait())
+}
+
+// causeOf puts why a session was ended from inside the box in the place of what gRPC says about it.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) && !errors.As(err, new(*localError)) {
+		return cause
+	}
+	return err
 }
 
 // greet says Hello and takes the Welcome.
-func (l *link) greet(ctx context.Context, cancel context.CancelFunc) error {
+func (l *link) greet(ctx context.Context) error {
 	now := l.o.Clock.Now()
+	epoch, before := l.lanes.mark()
+	l.epoch = epoch
 	err := l.stream.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Hello{Hello: &wire.Hello{
 		Protocol: wire.Protocol, Site: string(l.o.Identity.Site), Kind: wire.Text(l.o.Kind), Name: wire.Text(l.o.Name),
 		Journal: string(l.o.Outbox.ID()), LastSeq: uint64(l.o.Outbox.Last()), Version: wire.Text(l.o.Version),
-		Boot: string(now.Boot), MonoNs: int64(now.Mono),
+		Boot: string(now.Boot), MonoNs: int64(now.Mono), Path: l.path.Name,
 	}}})
 	if err != nil {
 		_, rerr := l.stream.Recv() // the stream's own error says why
 		return errors.Join(rerr, err)
 	}
-	t := time.AfterFunc(connectTimeout, cancel)
+	t := time.AfterFunc(connectTimeout, func() { l.cancel(errSilent) })
 	m, err := l.stream.Recv()
-	if !t.Stop() && err != nil {
-		return errSilent
-	}
+	t.Stop()
 	if err != nil {
 		return err
+	}
+	if took, ok := l.o.Clock.Now().Since(now); ok {
+		l.rtt = took
 	}
 	w := m.GetWelcome()
 	if w == nil {
@@ -108,46 +147,7 @@ func (l *link) greet(ctx context.Context, cancel context.CancelFunc) error {
 		return fmt.Errorf("the SOC speaks protocol %d, this box %d", w.GetProtocol(), wire.Protocol)
 	}
 	l.beat = min(max(time.Duration(w.GetHeartbeatMs())*time.Millisecond, time.Second), time.Minute)
-	return l.settle(ctx, w.GetWatermarks())
-}
-
-// settle brings the journal's cursors to what the SOC says that it has. A SOC restored from a backup knows less than it
-// once acked: what is still here goes again. One that knows more had its last ack lost.
-func (l *link) settle(ctx context.Context, marks []*wire.Watermark) error {
-	l.lanes = map[edge.Lane]*cursor{}
-	for _, lane := range edge.EventLanes {
-		at, err := l.o.Outbox.Watermark(ctx, lane)
-		if err != nil {
-			return local("read the watermark", err)
-		}
-		l.lanes[lane] = &cursor{sent: at, acked: at}
-	}
-	for _, m := range marks {
-		lane, ok := wire.LaneOf(m.GetLane())
-		if !ok {
-			continue
-		}
-		cur := l.lanes[lane]
-		to := edge.Seq(m.GetThrough())
-		if last := l.o.Outbox.Last(); to > last {
-			// The disk lost the end of the journal. What comes now under those numbers is news, and the SOC shows it as such.
-			l.o.Log.Error("the SOC has more of this journal than the box: the disk has lost its end", "lane", lane.String(), "seq", to, "last", last)
-			continue
-		}
-		switch {
-		case to > cur.acked:
-			if err := l.o.Outbox.Acked(ctx, lane, to); err != nil {
-				return local("keep the watermark", err)
-			}
-		case to < cur.acked:
-			l.o.Log.Warn("the SOC has less than it acked; sending again what is still here", "lane", lane.String(), "seq", to)
-			if err := l.o.Outbox.Rewind(ctx, lane, to); err != nil {
-				return local("rewind", err)
-			}
-		}
-		cur.sent, cur.acked = to, to
-	}
-	return nil
+	return l.settle(ctx, before, w.GetWatermarks())
 }
 
 // runReceive takes what the SOC sends. It is the only reader of the stream.
@@ -161,61 +161,36 @@ func (l *link) runReceive(ctx context.Context, heard chan<- struct{}) error {
 		case heard <- struct{}{}:
 		default:
 		}
-		if err := l.take(ctx, m); err != nil {
-			return err
-		}
+		l.take(m)
 	}
 }
 
-// take handles one message. Whatever it says, it can only move a cursor inside what has been sent.
-func (l *link) take(ctx context.Context, m *wire.SocMessage) error {
+// take handles one message. Whatever it says, it can only move a lane inside what has been sent.
+func (l *link) take(m *wire.SocMessage) {
+	now := l.o.Clock.Now()
 	switch v := m.GetMessage().(type) {
 	case *wire.SocMessage_Ack:
-		return l.ack(ctx, v.Ack)
+		lane, ok := wire.LaneOf(v.Ack.GetLane())
+		var sent time.Duration
+		if ok {
+			sent, ok = l.lanes.land(l, lane, edge.Seq(v.Ack.GetThrough()), now.Mono)
+		}
+		if !ok {
+			l.status.ignored()
+			break
+		}
+		if lane == edge.Routine {
+			l.line.routineAcked(sent)
+		}
+		l.status.acked(now)
+	case *wire.SocMessage_Heartbeat:
+		if e := v.Heartbeat.GetEchoMonoNs(); e != 0 && l.lanes.echoed(l, time.Duration(e), now.Mono) {
+			l.heardOutcomes(time.Duration(e))
+		}
 	case *wire.SocMessage_Command:
 		l.command(v.Command)
-	}
-	return nil // heartbeats have been heard; a newer SOC may say more than we know
-}
-
-func (l *link) ack(ctx context.Context, a *wire.Ack) error {
-	lane, ok := wire.LaneOf(a.GetLane())
-	through := edge.Seq(a.GetThrough())
-	if ok {
-		ok = l.land(lane, through)
-	}
-	if !ok {
-		l.status.ignored()
-		return nil
-	}
-	edge.Crash("uplink acked before cursor")
-	if err := l.o.Outbox.Acked(ctx, lane, through); err != nil {
-		return local("keep an ack", err)
-	}
-	l.status.acked(l.o.Clock.Now())
-	select {
-	case l.moved <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-// land takes what is acked out of what is under way; false for an ack that is repeated or from the future.
-func (l *link) land(lane edge.Lane, through edge.Seq) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	cur := l.lanes[lane]
-	if through <= cur.acked || through > cur.sent {
-		return false
-	}
-	cur.acked = through
-	for len(cur.flying) > 0 && cur.flying[0].through <= through {
-		if lane == edge.Routine && cur.flying[0].through == through {
-			l.line.routineAcked(cur.flying[0].at)
-		}
-		cur.flying = cur.flying[1:]
-	}
-	return true
+	} // a newer SOC may say more than we know
+	l.lanes.heard(l, now.Mono)
 }
 
 // runWatch ends the session when the SOC is not heard for so long that it must be gone.

@@ -92,7 +92,7 @@ func (u *upload) offer(f edge.ClipFile) error {
 
 // overtaken says whether another file has become more urgent than f.
 func (u *upload) overtaken(ctx context.Context, f edge.ClipFile) (bool, error) {
-	next, ok, err := u.o.Files.NextUpload(ctx)
+	next, ok, err := u.next(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return true, nil

@@ -1,9 +1,7 @@
 package uplink
 
 import (
-	"context"
-	"fmt"
-	"time"
+	"sync/atomic"
 
 	"sitewatch/edge"
 )
@@ -15,6 +13,14 @@ type Path struct {
 	SOC       []string   // host:port, tried in turn, the last good one first
 	Bulk      BulkPolicy // "" is BulkAll
 	Limit     int64      // bytes a second for stills and clips; 0: none
+}
+
+// title is how a person calls the path.
+func (p Path) title() string {
+	if p.Interface == "" {
+		return p.Name
+	}
+	return p.Name + " (" + p.Interface + ")"
 }
 
 // BulkPolicy says what of the stills and clips a path may carry. Every path carries events.
@@ -34,10 +40,15 @@ func (b BulkPolicy) carries(part edge.FilePart) bool {
 // path is a Path while the client runs.
 type path struct {
 	Path
-	line *line
+	index  int
+	line   *line
+	states chan pathState // capacity 1, the newest value; read by runPath
+	good   atomic.Int32   // which of SOC is tried first
+	known  resolved
 }
 
-func newPath(p Path, o Options) *path {
+func newPath(i int, o Options) *path {
+	p := o.Paths[i]
 	limit := func() int64 {
 		own := p.Limit
 		if o.Limit != nil {
@@ -47,63 +58,18 @@ func newPath(p Path, o Options) *path {
 		}
 		return own * 8
 	}
-	return &path{Path: p, line: newLine(o.Clock, limit)}
+	return &path{Path: p, index: i, line: newLine(o.Clock, limit), states: make(chan pathState, 1)}
 }
 
-// signalPath leaves the newest state of the link for runPath.
-func (c *Client) signalPath(up bool) {
-	select {
-	case <-c.links: // an older state that nobody has looked at
-	default:
+// task is what the log calls the path's session.
+func (p *path) task() string {
+	if p.Name == "" {
+		return "link"
 	}
-	c.links <- up // never blocks: only runLink sends, and the place is free now
+	return p.Name
 }
 
-// runPath makes silence an event (P8): path-lost when the SOC has been out of reach for PathLostAfter, and its end.
-func (c *Client) runPath(ctx context.Context) error {
-	down := time.NewTimer(c.o.PathLostAfter) // a box that starts without a SOC has lost its path, too
-	defer down.Stop()
-	lost, up := c.o.LostPaths[c.o.Paths[0].Name], false
-	for {
-		due := false
-		select {
-		case now := <-c.links:
-			up, due = now, now
-			if !up && !lost {
-				down.Reset(c.o.PathLostAfter)
-			}
-		case <-down.C:
-			due = true
-		case <-ctx.Done():
-			return nil
-		}
-		if !due || lost != up { // nothing to say, or it has been said
-			continue
-		}
-		ev := edge.Event{Kind: edge.KindPathLost.Restored(), Why: "The line to the SOC is back."}
-		if !up {
-			ev = edge.Event{Kind: edge.KindPathLost, Why: fmt.Sprintf("The SOC at %s has been out of reach for %s.", c.o.Paths[0].SOC[0], c.o.PathLostAfter)}
-		}
-		if c.report(ctx, ev) {
-			lost = !up
-		} else {
-			down.Reset(pathAgain)
-		}
-	}
-}
+func (p *path) address() string { return p.SOC[p.good.Load()] }
 
-// pathAgain is the pause before a report that could not be journalled is tried again.
-const pathAgain = time.Second
-
-func (c *Client) report(ctx context.Context, e edge.Event) bool {
-	if c.o.Report == nil {
-		return true
-	}
-	if err := c.o.Report(ctx, e); err != nil {
-		if ctx.Err() == nil {
-			c.o.Log.Error("the state of the line to the SOC is not journalled", "err", err)
-		}
-		return false
-	}
-	return true
-}
+// nextAddress is for runLink only, which finds out which one is good.
+func (p *path) nextAddress() { p.good.Store((p.good.Load() + 1) % int32(len(p.SOC))) }

@@ -24,7 +24,7 @@ func pathClient(t *testing.T, lost bool) (c *Client, said *[]edge.Kind, full *at
 			*said = append(*said, e.Kind)
 			return nil
 		}})
-	go c.runPath(t.Context()) // ends with the test's bubble
+	go c.runPath(t.Context(), c.paths[0]) // ends with the test's bubble
 	return c, said, full
 }
 
@@ -38,7 +38,7 @@ func TestPathIsReportedAsSoonAsItCanBeJournalled(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		full.Store(true)
-		c.signalPath(true)
+		c.paths[0].signal(pathState{up: true, lostAfter: time.Minute})
 		time.Sleep(5 * time.Second)
 		full.Store(false)
 		time.Sleep(2 * time.Second)
@@ -54,7 +54,7 @@ func TestPathLostBeforeARestartIsNotLostTwice(t *testing.T) {
 		c, said, _ := pathClient(t, true)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		c.signalPath(true)
+		c.paths[0].signal(pathState{up: true, lostAfter: time.Minute})
 		synctest.Wait()
 		if want := []edge.Kind{"path-lost-restored"}; !slices.Equal(*said, want) {
 			t.Errorf("reported %v, want %v", *said, want)

@@ -23,18 +23,24 @@ const (
 func (l *link) runSend(ctx context.Context) error {
 	beat := time.NewTicker(l.beat)
 	defer beat.Stop()
+	again := time.NewTimer(forever) // the moment at which another path owes too much
+	defer again.Stop()
 	turns := 0
 	for {
 		edge.Beat(ctx)
 		// The channels are taken before the lanes are read: a commit in between is not missed.
 		urgent, routine, told := l.o.Outbox.Changed(edge.Urgent), l.o.Outbox.Changed(edge.Routine), l.outcomes.changed()
+		best, twin, wake := l.lanes.turn(l, l.o.Clock.Now().Mono)
 		order := edge.EventLanes
 		if turns >= urgentTurns {
 			order[0], order[1] = order[1], order[0]
 		}
 		sent, wait := edge.Lane(0), false
 		for _, lane := range order {
-			ok, more, err := l.batch(ctx, lane)
+			if !best && (lane != edge.Urgent || twin == 0) {
+				continue // another path carries it
+			}
+			ok, more, err := l.batch(ctx, lane, twin)
 			if err != nil {
 				return err
 			}
@@ -53,8 +59,10 @@ func (l *link) runSend(ctx context.Context) error {
 		// Bulk stands back while events wait to be sent. Those that are under way it need not fear: the line takes off its
 		// pace what they take of the line.
 		l.line.busy.set(wait)
-		if err := l.tell(); err != nil {
-			return err
+		if best {
+			if err := l.tell(); err != nil {
+				return err
+			}
 		}
 		if sent != 0 {
 			select {
@@ -68,11 +76,13 @@ func (l *link) runSend(ctx context.Context) error {
 			}
 			continue
 		}
+		again.Reset(wake)
 		select {
 		case <-urgent:
 		case <-routine:
 		case <-told:
 		case <-l.moved:
+		case <-again.C:
 		case <-beat.C:
 			if err := l.heartbeat(); err != nil {
 				return err
@@ -83,11 +93,12 @@ func (l *link) runSend(ctx context.Context) error {
 	}
 }
 
-// batch sends the next events of a lane. It reports more when events of the lane wait for room or for the next batch.
-func (l *link) batch(ctx context.Context, lane edge.Lane) (ok, more bool, err error) {
+// batch sends the next events of a lane, those up to twin if that is not 0. It reports more when events of the lane wait for
+// room or for the next batch.
+func (l *link) batch(ctx context.Context, lane edge.Lane, twin edge.Seq) (ok, more bool, err error) {
 	after, most := l.room(lane)
-	if most == 0 {
-		return false, true, nil
+	if most == 0 || twin != 0 && after >= twin {
+		return false, most == 0, nil
 	}
 	recs, err := l.o.Outbox.Read(ctx, lane, after, batchRecords)
 	if err != nil {
@@ -96,10 +107,15 @@ func (l *link) batch(ctx context.Context, lane edge.Lane) (ok, more bool, err er
 		}
 		return false, false, local("read the journal", err)
 	}
-	m := &wire.Events{Lane: wire.WireLane(lane), MonoNs: int64(l.o.Clock.Now().Mono)}
+	now := l.o.Clock.Now().Mono
+	m := &wire.Events{Lane: wire.WireLane(lane), MonoNs: int64(now)}
 	bytes := 0
 	for i := range recs {
 		r := &recs[i]
+		if twin != 0 && r.Seq > twin {
+			recs = recs[:i]
+			break
+		}
 		if i > 0 && bytes+len(r.Body) > most {
 			more = true
 			break
@@ -112,12 +128,13 @@ func (l *link) batch(ctx context.Context, lane edge.Lane) (ok, more bool, err er
 	}
 	through := edge.Seq(m.Records[len(m.Records)-1].Seq)
 	// Before it is sent: its ack may be faster than our return.
-	l.fly(lane, flight{through: through, bytes: bytes, at: time.Duration(m.MonoNs)})
+	l.lanes.fly(l, lane, flight{through: through, bytes: bytes, at: now})
 	l.line.event(bytes + recordBytes*len(m.Records))
 	if err := l.stream.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Events{Events: m}}); err != nil {
 		return false, false, l.sendError(err)
 	}
-	l.status.sent(len(m.Records), bytes)
+	edge.Crash("uplink sent before ack")
+	l.status.sent(len(m.Records), bytes, twin != 0)
 	return true, more || len(recs) == batchRecords, nil
 }
 
@@ -125,56 +142,27 @@ func (l *link) batch(ctx context.Context, lane edge.Lane) (ok, more bool, err er
 // An urgent event may find as much of the routine lane before it as the line holds, and no more (P3); a message is a
 // part of that, so that acks come while the rest is still under way.
 func (l *link) room(lane edge.Lane) (after edge.Seq, most int) {
-	credit := urgentBytes
-	if lane == edge.Routine {
-		credit = l.line.routineCredit()
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	cur := l.lanes[lane]
-	bytes := 0
-	for _, f := range cur.flying {
-		bytes += f.bytes
-	}
-	if len(cur.flying) >= maxFlights || bytes >= credit {
-		if lane == edge.Routine {
-			l.line.full()
-		}
-		return cur.sent, 0
-	}
+	after, flights, bytes := l.lanes.after(l, lane)
 	if lane == edge.Urgent {
-		return cur.sent, batchBytes
+		if flights >= maxFlights || bytes >= urgentBytes {
+			return after, 0
+		}
+		return after, batchBytes
 	}
-	return cur.sent, min(batchBytes, credit/4)
-}
-
-func (l *link) fly(lane edge.Lane, f flight) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	cur := l.lanes[lane]
-	cur.sent = f.through
-	cur.flying = append(cur.flying, f)
+	credit := l.line.routineCredit()
+	if flights >= maxFlights || bytes >= credit {
+		l.line.full()
+		return after, 0
+	}
+	return after, min(batchBytes, credit/4)
 }
 
 func (l *link) heartbeat() error {
 	now := l.o.Clock.Now()
+	l.lanes.beating(l, now.Mono)
 	return l.sendError(l.stream.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Heartbeat{Heartbeat: &wire.Heartbeat{
 		TimeUnixMs: now.Wall.UnixMilli(), MonoNs: int64(now.Mono), LastSeq: uint64(l.o.Outbox.Last()), Clock: string(now.ClockState()),
 	}}}))
-}
-
-// tell sends the outcomes of commands that the SOC has not heard yet.
-func (l *link) tell() error {
-	for {
-		o, ok := l.outcomes.next()
-		if !ok {
-			return nil
-		}
-		if err := l.stream.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Outcome{Outcome: o}}); err != nil {
-			l.outcomes.again(o)
-			return l.sendError(err)
-		}
-	}
 }
 
 // sendError hides the io.EOF with which gRPC says "ask Recv": runReceive has the reason and ends the session with it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +17,8 @@ import (
 // upload is one session on the files' connection.
 type upload struct {
 	*Client
-	line    *line // of the path that this session takes
+	path    *path
+	line    *line // of path
 	stream  grpc.BidiStreamingClient[wire.UploadRequest, wire.UploadReply]
 	replies chan *wire.UploadReply // unbuffered: read between chunks
 	refused map[fileKey]int        // how often this session was told to come again
@@ -39,11 +41,13 @@ const (
 // runUpload connects and uploads what waits until the connection breaks.
 func (c *Client) runUpload(ctx context.Context) error {
 	// Without anything to send there is no second connection: thousands of boxes are idle most of the time.
-	if err := c.waitForFile(ctx); err != nil {
+	p, err := c.waitForFile(ctx)
+	if p == nil || err != nil {
 		return err
 	}
-	p := c.paths[0]
-	cc, err := dial(p.SOC[0], c.credentials(), c.o.Dial)
+	c.lanes.takes(p)
+	var dialed atomic.Pointer[error]
+	cc, err := dial(p.address(), c.credentials(), p.dialer(c.o, tosBulk, &dialed))
 	if err != nil {
 		return err
 	}
@@ -53,9 +57,12 @@ func (c *Client) runUpload(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	stream, err := wire.NewUplinkClient(cc).Upload(ctx)
 	if err != nil {
+		if why := dialed.Load(); why != nil {
+			err = *why
+		}
 		return err
 	}
-	u := &upload{Client: c, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), refused: map[fileKey]int{}}
+	u := &upload{Client: c, path: p, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), refused: map[fileKey]int{}}
 	g.Go(func() error {
 		for {
 			m, err := stream.Recv()
@@ -71,33 +78,9 @@ func (c *Client) runUpload(ctx context.Context) error {
 	})
 	u.line.begin()
 	g.Go(func() error { return u.run(ctx) })
+	g.Go(func() error { return u.runRoute(ctx) })
 	defer c.status.uploading("")
 	return g.Wait()
-}
-
-// waitForFile waits until there is something for the files' connection.
-func (c *Client) waitForFile(ctx context.Context) error {
-	for {
-		changed := c.o.Files.UploadsChanged()
-		_, ok, err := c.o.Files.NextUpload(ctx)
-		if err != nil && ctx.Err() == nil {
-			return local("read what to upload", err)
-		}
-		if ok || len(c.cutting) > 0 || ctx.Err() != nil {
-			return nil
-		}
-		select {
-		case <-changed:
-		case s := <-c.cutting:
-			select {
-			case c.cutting <- s: // back: run sends it
-			default:
-			}
-			return nil
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 func (u *upload) run(ctx context.Context) error {
@@ -106,7 +89,7 @@ func (u *upload) run(ctx context.Context) error {
 		if err := u.tellCutting(); err != nil {
 			return err
 		}
-		f, ok, err := u.o.Files.NextUpload(ctx)
+		f, ok, err := u.next(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
