@@ -86,18 +86,12 @@ func BenchmarkRecord1080p15(b *testing.B) {
 		})
 		plug(b, s.dir+"/panel")
 		sim := exec.Command(filepath.Join(bin, "sitesim"), "camera", "--listen", s.rtsp, "--name", "c1", "--file", film)
-		if err := sim.Start(); err != nil {
-			b.Fatal(err)
-		}
-		s.procs["camera"] = sim
+		s.run("camera", sim)
 		s.startGateway()
 		s.until("pictures come", 30*time.Second, func() bool { return s.ringSeconds("c1") > 1 })
 		ff := exec.Command("ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", "rtsp://"+s.rtsp+"/c1/main",
 			"-c", "copy", "-f", "segment", "-segment_time", "10", filepath.Join(s.dir, "out%03d.mp4"))
-		if err := ff.Start(); err != nil {
-			b.Fatal(err)
-		}
-		s.procs["ffmpeg"] = ff
+		s.run("ffmpeg", ff)
 		s.until("ffmpeg writes", 30*time.Second, func() bool { _, err := os.Stat(filepath.Join(s.dir, "out000.mp4")); return err == nil })
 		gw := s.procs["gateway"].Process.Pid
 		eyes := children(gw)

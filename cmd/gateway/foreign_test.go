@@ -24,10 +24,7 @@ func TestCameraThatIsNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	camera := exec.Command(python, "testdata/gst_camera.py", port)
-	if err := camera.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.procs["gstreamer"] = camera
+	s.run("gstreamer", camera)
 	l := plug(t, s.dir+"/panel")
 	s.startGateway()
 	s.until("the ring holds the pre-alarm pictures", 40*time.Second, func() bool { return s.ringSeconds("foreign") >= 4 })

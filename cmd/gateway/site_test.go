@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,13 +20,18 @@ import (
 	"github.com/creack/pty"
 )
 
-// programs builds the real programs once for all tests of this package.
+// built says that programs has made a folder.
+var built atomic.Bool
+
+// programs builds the real programs once for all tests of this package. They can be made to die at a named moment, and do
+// so only when they are asked to.
 var programs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "sitewatch-bin-")
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-o", dir+"/", "sitewatch/cmd/...").CombinedOutput()
+	built.Store(true)
+	out, err := exec.Command("go", "build", "-tags", "torture", "-o", dir+"/", "sitewatch/cmd/...").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the programs (make build installs what that needs): %w\n%s", err, out)
 	}
@@ -34,8 +40,10 @@ var programs = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := programs(); err == nil {
-		os.RemoveAll(dir)
+	if built.Load() {
+		if dir, err := programs(); err == nil {
+			os.RemoveAll(dir)
+		}
 	}
 	os.Exit(code)
 }
@@ -45,27 +53,39 @@ type site struct {
 	t                testing.TB
 	dir, bin         string
 	api, local, rtsp string
-	procs            map[string]*exec.Cmd
+	uplink, http     string
+	procs            map[string]*proc
 	yaml             func(*site) string
+}
+
+// proc is one running program.
+type proc struct {
+	*exec.Cmd
+	ended chan struct{} // closed when it has ended and been waited for
 }
 
 // newSite makes the files and the SOC, enrols the box, and starts nothing else.
 func newSite(t testing.TB, yaml func(*site) string) *site {
 	t.Helper()
+	s := newFiles(t, yaml)
+	s.enrol()
+	return s
+}
+
+// newFiles makes the configurations only.
+func newFiles(t testing.TB, yaml func(*site) string) *site {
+	t.Helper()
 	bin, err := programs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: t.TempDir(), bin: bin, procs: map[string]*exec.Cmd{}, yaml: yaml}
+	s := &site{t: t, dir: t.TempDir(), bin: bin, procs: map[string]*proc{}, yaml: yaml}
 	ports := freeAddrs(t, 4)
-	s.api, s.local, s.rtsp = "http://"+ports[0]+"/api/v1", ports[1], ports[2]
-	s.write("soc.yaml", fmt.Sprintf("data: %s/soc\nuplink: %s\nhttp: %s\nledger: sqlite\nclips: file://%s/soc/clips\n", s.dir, ports[3], ports[0], s.dir))
+	s.http, s.local, s.rtsp, s.uplink = ports[0], ports[1], ports[2], ports[3]
+	s.api = "http://" + s.http + "/api/v1"
+	s.write("soc.yaml", fmt.Sprintf("data: %s/soc\nuplink: %s\nhttp: %s\nledger: sqlite\nclips: file://%s/soc/clips\n", s.dir, s.uplink, s.http, s.dir))
 	s.write("gateway.yaml", fmt.Sprintf("site: {id: \"0417\", name: Test Street, kind: shop, timezone: Europe/London}\ndata: %s/gateway\nlisten: %s\nclips: {before: 4s, after: 3s}\nuplink: {soc: \"%s\"}\n%s",
-		s.dir, s.local, ports[3], yaml(s)))
-	s.start("soc", "run", "--config", s.dir+"/soc.yaml")
-	s.healthy("http://" + ports[0] + "/healthz")
-	token := s.output("soc", "claim", "--config", s.dir+"/soc.yaml", "--site", "0417")
-	s.output("gateway", "enrol", "--config", s.dir+"/gateway.yaml", "--token", strings.TrimSpace(token))
+		s.dir, s.local, s.uplink, yaml(s)))
 	t.Cleanup(func() {
 		for name := range s.procs {
 			s.kill(name)
@@ -79,6 +99,20 @@ func newSite(t testing.TB, yaml func(*site) string) *site {
 		}
 	})
 	return s
+}
+
+// enrol starts the SOC and gets the box its certificate.
+func (s *site) enrol() {
+	s.t.Helper()
+	s.startSOC()
+	token := s.output("soc", "claim", "--config", s.dir+"/soc.yaml", "--site", "0417")
+	s.output("gateway", "enrol", "--config", s.dir+"/gateway.yaml", "--token", strings.TrimSpace(token))
+}
+
+func (s *site) startSOC() {
+	s.t.Helper()
+	s.start("soc", "run", "--config", s.dir+"/soc.yaml")
+	s.healthy("http://" + s.http + "/healthz")
 }
 
 func (s *site) write(name, content string) {
@@ -96,6 +130,12 @@ func (s *site) startGateway() {
 
 func (s *site) start(name string, args ...string) {
 	s.t.Helper()
+	s.startWith(nil, name, args...)
+}
+
+// startWith starts a program with more in its environment.
+func (s *site) startWith(env []string, name string, args ...string) {
+	s.t.Helper()
 	log, err := os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
@@ -103,18 +143,30 @@ func (s *site) start(name string, args ...string) {
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.run(name, cmd)
+}
+
+// run starts cmd and waits for it beside the test.
+func (s *site) run(name string, cmd *exec.Cmd) {
+	s.t.Helper()
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.procs[name] = cmd
+	p := &proc{cmd, make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		cmd.Wait()
+	}()
+	s.procs[name] = p
 }
 
 // kill is SIGKILL: no last words.
 func (s *site) kill(name string) {
-	if cmd := s.procs[name]; cmd != nil {
-		cmd.Process.Kill()
-		cmd.Wait()
+	if p := s.procs[name]; p != nil {
+		p.Process.Kill()
+		<-p.ended
 		delete(s.procs, name)
 	}
 }
