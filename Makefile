@@ -81,7 +81,7 @@ bench: deps-test build ## the figures of the README, each beside what it is comp
 N ?= 1000
 ROWS ?=
 bench-link: build ## how late alarms are behind clips on slow lines, beside plain gRPC (root; N=100 is quick, ROWS="2mbit loss" some of it)
-	@exec $(BIN)/sitesim link-bench --bin $(BIN) --n $(N) $(foreach r,$(ROWS),--rows $(r))
+	@exec $(BIN)/sitesim link-bench --bin $(BIN) --n $(N) $(foreach r,$(ROWS),--rows $(r)) $(if $(ROWS),,$(if $(filter 1000,$(N)),--svg uplink/bench-link.svg))
 
 proto: deps-proto ## generate the wire's code from uplink/wire/sitewatch.proto
 	@mkdir -p $(BIN)

@@ -20,6 +20,7 @@ type linkBenchCmd struct {
 	N     int      `name:"n" help:"Alarms per figure. 1000 are needed for a p99 that means something; fewer are quick." default:"1000"`
 	Rows  []string `help:"Rows to measure, by name, for example 2mbit,loss. All when left out." sep:"," placeholder:"ROW,..."`
 	Plain bool     `help:"Measure plain gRPC beside it (one connection, two streams, defaults)." default:"true" negatable:""`
+	SVG   string   `name:"svg" help:"Draw the latencies into this file." type:"path" placeholder:"FILE"`
 	Seed  uint64   `help:"Of random loss and of the moments of the alarms." default:"1"`
 	Keep  bool     `help:"Keep the files (logs of the programs) of the bench."`
 }
@@ -74,6 +75,9 @@ func (c *linkBenchCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 		fmt.Fprintln(e, " ", r.line())
 	}
 	printResults(o, results)
+	if c.SVG != "" {
+		return drawResults(c.SVG, results)
+	}
 	return nil
 }
 

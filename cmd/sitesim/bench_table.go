@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// ms shows a duration as people compare them.
+// ms shows milliseconds, to the tenth where that says something.
 func ms(d time.Duration) string {
-	if d >= 10*time.Second {
-		return fmt.Sprintf("%.1f s", d.Seconds())
+	if d >= time.Second {
+		return fmt.Sprintf("%.0f", float64(d)/float64(time.Millisecond))
 	}
 	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
 }
