@@ -70,6 +70,8 @@ type Options struct {
 	Limit func(now edge.Stamp) int64
 	// MaxBackoff bounds the wait before the next try to connect; 0: 15 s.
 	MaxBackoff time.Duration
+	// Renew is for the box's certificate.
+	Renew RenewOptions
 	// Dial connects to the SOC; nil: TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
@@ -83,6 +85,7 @@ type Client struct {
 	cutting  chan edge.ClipRef // capacity 64: clips that are being cut; what does not fit is not told
 	commands chan edge.Command // capacity 16: waiting to be done; the SOC sends the rest again
 	outcomes *outcomes         // of commands, until the SOC has been told
+	renewal  *renewal
 }
 
 // New makes a client. It connects nothing before Run.
@@ -94,7 +97,7 @@ func New(o Options) *Client {
 		o.MaxBackoff = 15 * time.Second
 	}
 	c := &Client{o: o, lanes: newLanes(o.Paths, o.LostPaths), cutting: make(chan edge.ClipRef, 64),
-		commands: make(chan edge.Command, 16), outcomes: newOutcomes()}
+		commands: make(chan edge.Command, 16), outcomes: newOutcomes(), renewal: newRenewal(o.Renew)}
 	for i := range o.Paths {
 		c.paths = append(c.paths, newPath(i, o))
 	}

@@ -105,6 +105,7 @@ func (c *Client) session(ctx context.Context, p *path, addr string) (good bool, 
 	g.Go(func() error { return l.runReceive(gctx, heard) })
 	g.Go(func() error { return l.runSend(gctx) })
 	g.Go(func() error { return l.runWatch(gctx, heard) })
+	g.Go(func() error { return l.runRenew(gctx, addr) })
 	return true, causeOf(ctx, g.Wait())
 }
 
@@ -146,6 +147,8 @@ func (l *link) greet(ctx context.Context) error {
 	if w.GetProtocol() != wire.Protocol {
 		return fmt.Errorf("the SOC speaks protocol %d, this box %d", w.GetProtocol(), wire.Protocol)
 	}
+	l.hint(now, w.GetTimeUnixMs())
+	l.renewal.tell(l.o.Clock.Now(), w.GetTimeUnixMs(), w.GetTrust())
 	l.beat = min(max(time.Duration(w.GetHeartbeatMs())*time.Millisecond, time.Second), time.Minute)
 	return l.settle(ctx, before, w.GetWatermarks())
 }
@@ -186,7 +189,9 @@ func (l *link) take(m *wire.SocMessage) {
 	case *wire.SocMessage_Heartbeat:
 		if e := v.Heartbeat.GetEchoMonoNs(); e != 0 && l.lanes.echoed(l, time.Duration(e), now.Mono) {
 			l.heardOutcomes(time.Duration(e))
+			l.hint(edge.Stamp{Mono: time.Duration(e), Boot: now.Boot}, v.Heartbeat.GetTimeUnixMs())
 		}
+		l.renewal.tell(now, v.Heartbeat.GetTimeUnixMs(), v.Heartbeat.GetTrust())
 	case *wire.SocMessage_Command:
 		l.command(v.Command)
 	} // a newer SOC may say more than we know
