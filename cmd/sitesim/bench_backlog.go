@@ -37,13 +37,13 @@ func measureBacklog(ctx context.Context, b *benchRun) error {
 	}); err != nil {
 		return fmt.Errorf("fill the journal: %w", err)
 	}
-	before := b.pair.Counts(0, link.A).Packets
+	before := b.pair.Counts(0, link.A)
 	if err := b.startGateway(); err != nil {
 		return err
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for b.pair.Counts(0, link.A).Packets == before {
+	for b.pair.Counts(0, link.A).Packets == before.Packets {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -71,8 +71,9 @@ func measureBacklog(ctx context.Context, b *benchRun) error {
 	took := b.clock.Now().Mono - began
 	floor := time.Duration(float64(bytes) / packetShare * 8 / float64(b.Row.Line.Rate) * float64(time.Second))
 	ratio := float64(took) / float64(floor)
-	b.Note = fmt.Sprintf("%d events of %d bytes acked in %.1f s, %.2f of what their bytes take on the bare line (%.1f s)",
-		n, bytes/n, took.Seconds(), ratio, floor.Seconds())
+	carried := float64(b.pair.Counts(0, link.A).Bytes - before.Bytes)
+	b.Note = fmt.Sprintf("%d events of %d bytes acked in %.1f s, %.2f of what their bytes take on the bare line (%.1f s); %.0f bytes an event went over it, and it was busy for %.0f %% of the time",
+		n, bytes/n, took.Seconds(), ratio, floor.Seconds(), carried/float64(n), 100*carried*8/float64(b.Row.Line.Rate)/took.Seconds())
 	if ratio > backlogGoal {
 		b.Missed = append(b.Missed, fmt.Sprintf("%.2f of bytes / rate, goal %g", ratio, backlogGoal))
 	}

@@ -16,7 +16,7 @@ import (
 type benchPanel struct {
 	line  *panelLine
 	clock edge.Clock
-	said  int // alarms so far; each is a minute after the one before, so that none is taken for a repeat
+	said  int // alarms so far; each is by another user, so that none is taken for a repeat of one in the same minute
 
 	mu   sync.Mutex
 	sent map[string]time.Duration // by the block in hex: when its last byte was written
@@ -47,9 +47,8 @@ func (p *benchPanel) account(ctx context.Context) error {
 
 // alarm says the next alarm and returns when the box has acked it.
 func (p *benchPanel) alarm(ctx context.Context) error {
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(p.said) * time.Minute)
 	p.said++
-	f, err := panelEvent{Code: "BA", Zone: "1011", At: at}.block(false, 1)
+	f, err := panelEvent{Code: "BA", Zone: "1011", User: fmt.Sprintf("%03d", p.said%1000), At: p.clock.Now().Wall}.block(false, 1)
 	if err != nil {
 		return err
 	}

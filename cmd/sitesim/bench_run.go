@@ -56,15 +56,20 @@ func (c *linkBenchCmd) runRow(ctx context.Context, r *benchResult) (err error) {
 	if err := c.runSite(ctx, r, dir, pair, clock, fail); err != nil {
 		return err
 	}
-	if !c.Keep { // clips that came fill the disk with time
+	if !c.keep { // clips that came fill the disk with time
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
 	}
 	r.Late = pair.Late(0, link.A, 0.99)
+	defer func() {
+		if c.keep {
+			err = errors.Join(err, r.writeCSV(filepath.Join(dir, "alarms.csv")))
+		}
+	}()
 	if c.Plain && r.Row.Plain {
 		p := &plainGRPC{pair: pair, clock: clock}
-		r.Plain, r.PBulk, err = p.run(ctx, c.N, idleRate, c.Seed)
+		r.Plain, r.PBulk, err = p.run(ctx, c.N, plainRate, c.Seed)
 		if err != nil {
 			return fmt.Errorf("plain gRPC: %w", err)
 		}

@@ -21,7 +21,7 @@ func measureSilence(ctx context.Context, b *benchRun) (err error) {
 	if err := b.connected(ctx); err != nil {
 		return err
 	}
-	if b.Idle, err = b.alarms(ctx, b.n, idleRate); err != nil {
+	if b.Idle, err = b.alarms(ctx, max(1, b.n/5), idleRate); err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
 	each := int(silenceFor.Seconds() * idleRate)

@@ -48,7 +48,7 @@ ledger: sqlite
 clips: {{printf "%q" (print "file://" .Dir "/soc/clips")}}
 `
 
-const benchGatewayYAML = `site: {id: "0417", name: Bench, kind: shop, timezone: Europe/London}
+const benchGatewayYAML = `site: {id: "0417", name: Bench, kind: shop, timezone: Etc/UTC}
 data: {{printf "%q" (print .Dir "/gateway")}}
 listen: 127.0.0.1:8480
 panels:

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 )
@@ -69,4 +70,16 @@ func printResults(w io.Writer, rs []benchResult) {
 		fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", r.Row.Title, len(r.Loaded),
 			p50p99(r.Idle), p50p99(r.Loaded), times, bulk, p50p99(r.Plain), pbulk, goals)
 	}
+}
+
+// writeCSV writes a line for each alarm: of which part of the row, when it was said and how long it took.
+func (r benchResult) writeCSV(path string) error {
+	var b strings.Builder
+	b.WriteString("part,at_ms,took_ms\n")
+	for _, s := range plotted() {
+		for _, x := range s.of(r) {
+			fmt.Fprintf(&b, "%s,%.3f,%.3f\n", s.name, float64(x.At)/float64(time.Millisecond), float64(x.Took)/float64(time.Millisecond))
+		}
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
