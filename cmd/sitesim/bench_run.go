@@ -49,7 +49,12 @@ func (c *linkBenchCmd) runRow(ctx context.Context, r *benchResult) (err error) {
 		err = errors.Join(err, g.Wait(), pair.Close())
 	}()
 	dir := filepath.Join(c.Dir, r.Row.Key)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s is there from another run; name an empty folder with --dir", dir)
+	} else if err != nil {
 		return err
 	}
 	clock := edge.NewSystemClock()
