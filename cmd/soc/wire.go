@@ -77,6 +77,7 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	tree := supervise.New(supervise.Options{Log: log, Clock: clock, Notify: socket, Watchdog: watchdog})
 	tree.Go(supervise.Task{Name: "ledger", Run: led.Run, Vital: true, Beat: 15 * time.Second})
 	tree.Go(supervise.Task{Name: "boxes", Vital: true, Restart: supervise.Never, Run: func(ctx context.Context) error { return receiver.Run(ctx, boxes) }})
+	tree.Go(supervise.Task{Name: "presence", Run: receiver.RunPresence})
 	tree.Go(supervise.Task{Name: "http", Vital: true, Restart: supervise.Never, Stop: 10 * time.Second, Run: func(ctx context.Context) error { return web.Run(ctx, people) }})
 	log.Info("receiver starts", "version", cli.Version, "uplink", boxes.Addr().String(), "console", "http://"+people.Addr().String()+"/")
 	err = tree.Run(ctx)

@@ -12,6 +12,7 @@ type metrics struct {
 	panics  prometheus.Counter
 
 	certificates *prometheus.CounterVec // by what: enrolled, renewed, expired, early
+	raised       *prometheus.CounterVec // by kind
 }
 
 func newMetrics() metrics {
@@ -26,11 +27,12 @@ func newMetrics() metrics {
 		bytes:   prometheus.NewCounter(counter("upload_bytes_total", "Bytes of stills and clips taken.")),
 		links:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sitewatch", Subsystem: "soc", Name: "links", Help: "Boxes connected."}),
 		panics:  prometheus.NewCounter(counter("panics_total", "Handlers that panicked.")),
+		raised:  prometheus.NewCounterVec(counter("raised_events_total", "Events that the SOC has raised about its sites, by kind."), []string{"kind"}),
 
 		certificates: prometheus.NewCounterVec(counter("certificates_total", "Certificates issued, and streams of boxes whose certificate had expired or was early."), []string{"what"}),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.odd, m.refused, m.clips, m.bytes, m.links, m.panics, m.certificates}
+	return []prometheus.Collector{m.events, m.odd, m.refused, m.clips, m.bytes, m.links, m.panics, m.certificates, m.raised}
 }

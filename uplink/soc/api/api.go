@@ -29,6 +29,8 @@ import (
 type Presence interface {
 	Online(site edge.SiteID) (seen time.Time, connected bool)
 	Nudge(site edge.SiteID) // there is a new command for it
+	// Paths are the ways by which the box is connected, and, marked as lost, those by which it was.
+	Paths(site edge.SiteID) []ledger.Path
 }
 
 // Options of the API.
@@ -110,12 +112,13 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.o.Gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /api/v1/sites", a.sites)
+	mux.HandleFunc("GET /api/v1/sites/{id}/gaps", a.gaps)
 	mux.HandleFunc("GET /api/v1/events", a.events)
 	mux.HandleFunc("GET /api/v1/events/stream", a.stream)
 	mux.HandleFunc("GET /api/v1/clips/{id}", a.clip)
 	mux.HandleFunc("POST /api/v1/sites/{id}/commands", a.postCommand)
 	mux.HandleFunc("GET /api/v1/commands/{id}", a.command)
-	for _, p := range []string{"/healthz", "/metrics", "/api/v1/sites", "/api/v1/events", "/api/v1/events/stream", "/api/v1/clips/{id}", "/api/v1/commands/{id}"} {
+	for _, p := range []string{"/healthz", "/metrics", "/api/v1/sites", "/api/v1/sites/{id}/gaps", "/api/v1/events", "/api/v1/events/stream", "/api/v1/clips/{id}", "/api/v1/commands/{id}"} {
 		mux.HandleFunc(p, notAllowed("GET, HEAD"))
 	}
 	mux.HandleFunc("/api/v1/sites/{id}/commands", notAllowed("POST"))

@@ -40,7 +40,10 @@ type front struct {
 }
 
 func (f *front) Online(site edge.SiteID) (time.Time, bool) { return at(99), site == "0417" }
-func (f *front) Nudge(site edge.SiteID)                    { f.nudged = append(f.nudged, site) }
+func (f *front) Paths(site edge.SiteID) []ledger.Path {
+	return []ledger.Path{{Site: site, Name: "mobile", Heard: at(98), Lost: true}, {Site: site, Name: "broadband", Heard: at(99)}}
+}
+func (f *front) Nudge(site edge.SiteID) { f.nudged = append(f.nudged, site) }
 
 func at(s int) time.Time { return time.Date(2026, 11, 23, 12, 0, s, 125e6, time.UTC) }
 
@@ -132,13 +135,80 @@ func TestEventHasEveryField(t *testing.T) {
 	if diff := cmp.Diff(want, f.get("/api/v1/events")); diff != "" {
 		t.Error(diff)
 	}
-	want = `{"items":[{"id":"0417","name":"Demo","kind":"shop","connected":true,"last_seen":"2026-11-23T12:01:39.125Z","version":"1","journals":[{"id":"abababababababababababababababab","watermarks":{"urgent":2,"routine":1,"bulk":1},"last_seq":2,"gaps":[]}]}]}` + "\n"
+	want = `{"items":[{"id":"0417","name":"Demo","kind":"shop","connected":true,"last_seen":"2026-11-23T12:01:39.125Z","version":"1","journals":[{"id":"abababababababababababababababab","watermarks":{"urgent":2,"routine":1,"bulk":1},"last_seq":2,"gaps":[]}],"paths":[{"path":"broadband","connected":true,"last_seen":"2026-11-23T12:01:39.125Z"},{"path":"mobile","connected":false,"last_seen":"2026-11-23T12:01:38.125Z"}]}]}` + "\n"
 	if diff := cmp.Diff(want, f.get("/api/v1/sites")); diff != "" {
 		t.Error(diff)
 	}
 	want = `{"id":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","site":"0417","camera":"door","event":{"journal":"abababababababababababababababab","seq":2},"from":"2026-11-23T12:00:00.125Z","to":"2026-11-23T12:00:09.125Z","state":"wanted","reason":"","bytes":0,"sha256":""}` + "\n"
 	if diff := cmp.Diff(want, f.get("/api/v1/clips/"+strings.Repeat("cd", 16))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestGaps(t *testing.T) {
+	f := newFront(t)
+	f.event(edge.Event{Kind: edge.KindFire})
+	f.event(edge.Event{Kind: edge.KindSet})
+	const id = "abababababababababababababababab"
+	want := `{"items":[{"journal":"` + id + `","first":1,"last":2,"present":2,"complete":true,"missing":[],"conflicts":[]}]}` + "\n"
+	if diff := cmp.Diff(want, f.get("/api/v1/sites/0417/gaps")); diff != "" {
+		t.Error(diff)
+	}
+	f.seq = 7
+	f.event(edge.Event{Kind: edge.KindEventsLost, Gap: &edge.Gap{From: 3, To: 5, Events: 3, Reason: "the journal was full"}})
+	f.event(edge.Event{Kind: edge.KindFire})
+	if err := f.led.Told(t.Context(), "0417", f.id, 11); err != nil {
+		t.Fatal(err)
+	}
+	f.seq = 0
+	f.event(edge.Event{Kind: edge.KindTamper}) // under a number that is taken
+	want = `{"items":[{"journal":"` + id + `","first":1,"last":11,"present":4,"complete":false,"missing":[` +
+		`{"from":3,"to":5,"reason":"the journal was full"},{"from":6,"to":7,"reason":"not received, and the box did not say why"},{"from":10,"to":11,"reason":"not yet received"}],` +
+		`"conflicts":[{"seq":1,"reason":"the box gave this number to two events; the SOC keeps both and shows the second under its own journal"}]}]}` + "\n"
+	if diff := cmp.Diff(want, f.get("/api/v1/sites/0417/gaps")); diff != "" {
+		t.Error(diff)
+	}
+	// In pages: of many spans each once.
+	for i := range 50 {
+		f.seq = edge.Seq(20 + 2*i)
+		f.event(edge.Event{Kind: edge.KindFire})
+	}
+	type answer struct {
+		Items []struct {
+			Present, Last uint64
+			Missing       []struct{ From, To uint64 }
+		}
+		Next *uint64
+	}
+	var pages, missing, last uint64
+	for path := "/api/v1/sites/0417/gaps?limit=10"; path != ""; pages++ {
+		var a answer
+		if err := json.Unmarshal([]byte(f.get(path)), &a); err != nil || len(a.Items) != 1 || len(a.Items[0].Missing) > 10 {
+			t.Fatal(a, err)
+		}
+		for _, g := range a.Items[0].Missing {
+			if g.From <= last {
+				t.Errorf("%d comes after %d", g.From, last)
+			}
+			missing, last = missing+g.To-g.From+1, g.To
+		}
+		if path = ""; a.Next != nil {
+			path = fmt.Sprintf("/api/v1/sites/0417/gaps?limit=10&after=%d", *a.Next)
+		} else if missing+a.Items[0].Present != a.Items[0].Last {
+			t.Errorf("%d are missing of %+v", missing, a.Items[0])
+		}
+	}
+	if pages < 5 {
+		t.Errorf("%d pages", pages)
+	}
+	for path, want := range map[string]int{"sites/0999/gaps": 404, "sites/..%2Fx/gaps": 404, "sites/0417/gaps?after=-1": 400, "sites/0417/gaps?after=9223372036854775807": 400,
+		"sites/0417/gaps?limit=0": 400, "sites/0417/gaps?limit=1001": 400, "sites/0417/gaps?journal=x": 400, "sites/0417/gaps?after=9223372036854775806": 200} {
+		if code, _, body := f.do("GET", "/api/v1/"+path, nil, ""); code != want || want != 200 && !strings.Contains(body, `{"error":"`) {
+			t.Errorf("%s: %d %s, want %d", path, code, body, want)
+		}
+	}
+	if code, head, _ := f.do("POST", "/api/v1/sites/0417/gaps", nil, ""); code != 405 || head.Get("Allow") == "" {
+		t.Errorf("POST: %d", code)
 	}
 }
 

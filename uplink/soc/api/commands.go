@@ -31,7 +31,7 @@ func (a *API) postCommand(w http.ResponseWriter, r *http.Request) {
 	}
 	id := r.PathValue("id")
 	if !edge.ValidID(id) {
-		fail(w, http.StatusNotFound, "there is no site with this id")
+		fail(w, http.StatusNotFound, noSite)
 		return
 	}
 	// A form of another page can send text/plain without asking; it cannot send JSON.

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 
 	"sitewatch/edge"
 	"sitewatch/uplink/soc/ledger"
@@ -15,6 +17,14 @@ type site struct {
 	LastSeen  stamp       `json:"last_seen"`
 	Version   string      `json:"version"`
 	Journals  []journal   `json:"journals"`
+	Paths     []path      `json:"paths"`
+}
+
+// path is a way by which the box reaches the SOC; its name is "" when the box has only one.
+type path struct {
+	Path      string `json:"path"`
+	Connected bool   `json:"connected"`
+	LastSeen  stamp  `json:"last_seen"`
 }
 
 type journal struct {
@@ -53,10 +63,14 @@ func (a *API) sites(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) presentSite(k *ledger.Site) site {
-	s := site{ID: k.ID, Name: k.Name, Kind: k.Kind, LastSeen: stamp(k.LastSeen), Version: k.Version, Journals: []journal{}}
+	s := site{ID: k.ID, Name: k.Name, Kind: k.Kind, LastSeen: stamp(k.LastSeen), Version: k.Version, Journals: []journal{}, Paths: []path{}}
 	if seen, up := a.o.Presence.Online(k.ID); up {
 		s.Connected, s.LastSeen = true, stamp(seen)
 	}
+	for _, p := range a.o.Presence.Paths(k.ID) {
+		s.Paths = append(s.Paths, path{Path: p.Name, Connected: !p.Lost, LastSeen: stamp(p.Heard)})
+	}
+	slices.SortFunc(s.Paths, func(a, b path) int { return cmp.Compare(a.Path, b.Path) })
 	for _, j := range k.Journals {
 		out := journal{ID: j.ID, Watermarks: watermarks(j.Watermarks), LastSeq: j.LastSeq, Gaps: []gap{}}
 		for _, g := range j.Gaps {

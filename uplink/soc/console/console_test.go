@@ -37,6 +37,7 @@ type desk struct {
 
 	mu     sync.Mutex
 	online map[edge.SiteID]bool
+	paths  map[edge.SiteID][]ledger.Path
 }
 
 func (d *desk) Online(site edge.SiteID) (time.Time, bool) {
@@ -46,6 +47,12 @@ func (d *desk) Online(site edge.SiteID) (time.Time, bool) {
 }
 
 func (d *desk) Nudge(edge.SiteID) {}
+
+func (d *desk) Paths(site edge.SiteID) []ledger.Path {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.paths[site]
+}
 
 func newDesk(t testing.TB) *desk {
 	d := &desk{t: t, clips: t.TempDir(), seq: map[edge.SiteID]edge.Seq{}, id: edge.JournalID(edge.NewID()), online: map[edge.SiteID]bool{}}
