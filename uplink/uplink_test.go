@@ -225,10 +225,13 @@ type station struct {
 	led  *ledger.SQLite
 	stop func()
 	log  *slog.Logger
+
+	clock edge.Clock
+	reg   *prometheus.Registry
 }
 
 func newStation(t testing.TB) *station {
-	s := &station{t: t, data: t.TempDir(), addr: "127.0.0.1:0", log: testLog(t)}
+	s := &station{t: t, data: t.TempDir(), addr: "127.0.0.1:0", log: testLog(t), clock: edge.NewSystemClock()}
 	s.start()
 	t.Cleanup(func() { s.stop() })
 	return s
@@ -247,8 +250,9 @@ func (s *station) start() {
 	if s.led, err = ledger.Open(s.t.Context(), ledger.Options{Path: filepath.Join(s.data, "ledger.db"), Log: s.log}); err != nil {
 		s.t.Fatal(err)
 	}
-	s.srv, err = soc.New(soc.Options{Data: s.data, Clips: filepath.Join(s.data, "clips"), Ledger: s.led, Clock: edge.NewSystemClock(),
-		Log: s.log, Registry: prometheus.NewRegistry(), Heartbeat: time.Second, MinFreeBytes: 1})
+	s.reg = prometheus.NewRegistry()
+	s.srv, err = soc.New(soc.Options{Data: s.data, Clips: filepath.Join(s.data, "clips"), Ledger: s.led, Clock: s.clock,
+		Log: s.log, Registry: s.reg, Heartbeat: time.Second, MinFreeBytes: 1})
 	if err != nil {
 		s.t.Fatal(err)
 	}

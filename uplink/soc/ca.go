@@ -34,6 +34,7 @@ type CA struct {
 	all     []*authority // as authorities.json has them, without the retired ones' certificates
 	revoked revocations
 	seen    [2]os.FileInfo // of the two files when they were read; nil: not there
+	reads   uint64         // of the files
 	server  *tls.Certificate
 }
 
@@ -76,39 +77,42 @@ func (ca *CA) lock() (func(), error) { return durable.Lock(ca.path(".lock")) }
 
 func (ca *CA) path(name string) string { return filepath.Join(ca.dir, name) }
 
-// refresh reads the files again when they have changed, and says whether they had. What cannot be read changes nothing.
-func (ca *CA) refresh() (changed bool, err error) {
+// refresh reads the files again when they have changed. It returns how often they have been read: who compares that with
+// what he saw before knows of every change, whoever has come upon it. What cannot be read changes nothing.
+func (ca *CA) refresh() (reads uint64, err error) {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
+	defer func() { reads = ca.reads }()
 	var now [2]os.FileInfo
 	for i, name := range []string{stateFile, revokedFile} {
 		if now[i], err = os.Stat(ca.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
+			return 0, err
 		}
 	}
 	if ca.all != nil && same(now[0], ca.seen[0]) && same(now[1], ca.seen[1]) {
-		return false, nil
+		return 0, nil
 	}
 	as, err := ca.readAuthorities()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	var all []*authority
 	for _, e := range as.Authorities {
 		a := &authority{name: e.Name, state: e.State}
 		if e.State != AuthorityRetired {
 			if a, err = ca.loadAuthority(e); err != nil {
-				return false, err
+				return 0, err
 			}
 		}
 		all = append(all, a)
 	}
 	revoked, err := ca.readRevoked()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	ca.all, ca.revoked, ca.seen, ca.server = all, revoked, now, nil
-	return true, nil
+	ca.reads++
+	return 0, nil
 }
 
 // same says whether a file is the one that was read: every change makes a new one and renames it.

@@ -78,14 +78,14 @@ func (w *watched) Clone() credentials.TransportCredentials {
 func (s *Server) runTrust(ctx context.Context) {
 	t := time.NewTicker(trustEvery)
 	defer t.Stop()
-	broken := ""
+	broken, seen := "", s.trusted
 	for {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			return
 		}
-		changed, err := s.ca.refresh()
+		reads, err := s.ca.refresh()
 		switch {
 		case err != nil && err.Error() != broken:
 			s.o.Log.Error("what is trusted cannot be read; what was read before stays in force", "err", err)
@@ -93,9 +93,10 @@ func (s *Server) runTrust(ctx context.Context) {
 		case err == nil:
 			broken = ""
 		}
-		if !changed {
+		if reads == seen {
 			continue
 		}
+		seen = reads
 		s.o.Log.Info("what is trusted has changed")
 		for _, c := range s.live.all() {
 			if st, err := s.ca.admit([]*x509.Certificate{c.cert}); err != nil {

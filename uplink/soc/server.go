@@ -58,6 +58,7 @@ type Server struct {
 	claims  *Claims
 	boxes   *boxes
 	live    live
+	trusted uint64 // what the CA's refresh returned before the first box came
 	hub     *hub
 	store   *store
 	metrics metrics
@@ -100,7 +101,11 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, ca: ca, claims: claims, boxes: known, hub: newHub(), store: st, metrics: newMetrics(), grpcm: grpcprom.NewServerMetrics()}
+	reads, err := ca.refresh()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{trusted: reads, o: o, ca: ca, claims: claims, boxes: known, hub: newHub(), store: st, metrics: newMetrics(), grpcm: grpcprom.NewServerMetrics()}
 	for _, c := range append(s.metrics.all(), s.grpcm) {
 		if err := o.Registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
