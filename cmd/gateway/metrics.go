@@ -22,6 +22,7 @@ var (
 	descCameraUp = prometheus.NewDesc("sitewatch_camera_connected", "1 while pictures come.", []string{"camera"}, nil)
 	descRing     = prometheus.NewDesc("sitewatch_camera_ring_bytes", "Bytes of pictures in memory.", []string{"camera"}, nil)
 	descMotions  = prometheus.NewDesc("sitewatch_motion_intervals_total", "Motion intervals since the start.", []string{"sent"}, nil)
+	descPath     = prometheus.NewDesc("sitewatch_path_connected", "1 while the SOC is connected by this path.", []string{"path"}, nil)
 	descUplink   = prometheus.NewDesc("sitewatch_uplink_connected", "1 while the SOC is connected.", nil, nil)
 	descDisk     = prometheus.NewDesc("sitewatch_disk_free_bytes", "Free bytes where the data is.", nil, nil)
 )
@@ -68,5 +69,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descMotions, counted, "no")
 	counter(descMotions, sent, "yes")
 	gauge(descUplink, up(st.Uplink.State))
+	for _, p := range st.Uplink.Paths {
+		gauge(descPath, up(p.State), p.Name)
+	}
 	gauge(descDisk, float64(st.Disk.FreeBytes))
 }

@@ -62,6 +62,11 @@ func printStatus(w io.Writer, st local.Status) {
 		fmt.Fprintf(w, "camera   %-12s %-10s %.0f s ready %s\n", c.ID, c.State, c.RingSeconds, c.Reason)
 	}
 	fmt.Fprintf(w, "uplink   %-12s %-10s %s\n", st.Uplink.SOC, st.Uplink.State, st.Uplink.Reason)
+	if len(st.Uplink.Paths) > 1 {
+		for _, p := range st.Uplink.Paths {
+			fmt.Fprintf(w, "path     %-12s %-10s %s %.0f ms %s\n", p.Name, p.State, p.SOC, p.RTT, p.Reason)
+		}
+	}
 	fmt.Fprintf(w, "journal  %s up to %d, waiting: %d urgent, %d routine\n", st.Journal.ID, st.Journal.LastSeq, st.Journal.Waiting["urgent"], st.Journal.Waiting["routine"])
 	fmt.Fprintf(w, "disk     %s: %d of %d MB free\n", st.Disk.Path, st.Disk.FreeBytes>>20, st.Disk.TotalBytes>>20)
 }
@@ -118,13 +123,23 @@ func (b *box) uplinkStatus() local.Uplink {
 	u.Enrolled = true
 	s := c.Status()
 	u.Since = s.Since.Wall
-	switch {
-	case s.Connected:
-		u.State = local.StateConnected
-	case s.LastError != "":
-		u.State, u.Reason = local.StateLost, s.LastError
+	u.State, u.Reason = lineState(s.Connected, s.LastError)
+	for _, p := range s.Paths {
+		state, reason := lineState(p.Connected, p.LastError)
+		u.Paths = append(u.Paths, local.Path{Name: p.Name, Interface: p.Interface, SOC: p.Address, State: state, Reason: reason,
+			RTT: float64(p.RTT.Microseconds()) / 1000, Events: p.Connected && p.Best, Bulk: p.Connected && p.Bulk})
 	}
 	return u
+}
+
+func lineState(connected bool, trouble string) (s local.State, reason string) {
+	switch {
+	case connected:
+		return local.StateConnected, ""
+	case trouble != "":
+		return local.StateLost, trouble
+	}
+	return local.StateStarting, ""
 }
 
 // health says why the box is of no use. A lost camera, panel or SOC is reported by its event and on the status page: the box

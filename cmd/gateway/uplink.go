@@ -25,7 +25,7 @@ func (b *box) runUplink(ctx context.Context) error {
 	}
 	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Identity: id, Paths: b.paths(), Clock: b.clock, Log: b.log,
 		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: cli.Version, Report: b.desk.Report, Command: b.command,
-		LostPaths: b.lostPaths()})
+		LostPaths: b.lostPaths(), Limit: b.bulkLimit})
 	b.client.Store(c)
 	return c.Run(ctx)
 }
@@ -36,6 +36,11 @@ func (b *box) paths() (out []uplink.Path) {
 		out = append(out, uplink.Path{Name: p.Name, Interface: p.Interface, SOC: p.SOC, Bulk: uplink.BulkPolicy(p.Bulk), Limit: int64(p.Limit) / 8})
 	}
 	return out
+}
+
+// bulkLimit is what uplink.limit and uplink.schedule leave to stills and clips at that time, in bytes a second; 0: no limit.
+func (b *box) bulkLimit(now edge.Stamp) int64 {
+	return int64(b.cfg.Uplink.LimitAt(now.Wall.In(b.cfg.Site.Location))) / 8
 }
 
 // lostPaths are those that the journal's last word about is that they are lost.

@@ -32,7 +32,9 @@ func status() Status {
 		Clock:   Clock{Now: now, State: edge.ClockSynced, Boot: "b"},
 		Panels:  []Panel{{ID: "intruder", Driver: "galaxy-sia", Port: "/dev/x", State: StateLost, Reason: "unplugged", Frames: 7, Rejects: 1, LastFrame: now.Add(-5 * time.Minute)}},
 		Cameras: []Camera{{ID: "door", Name: "Door", State: StateConnected, Codec: "H264", LastPicture: now.Add(-time.Second), RingBytes: 3 << 20, RingSeconds: 12.3}},
-		Uplink:  Uplink{SOC: "soc:7443", State: StateStarting},
+		Uplink: Uplink{SOC: "soc:7443", State: StateStarting, Paths: []Path{
+			{Name: "broadband", Interface: "eth0", SOC: "soc:7443", State: StateLost, Reason: "no route"},
+			{Name: "mobile", SOC: "soc-2:7443", State: StateConnected, RTT: 81.6, Events: true}}},
 		Journal: Journal{ID: "j", LastSeq: 42, Bytes: 4096, LimitBytes: 1 << 30, Watermarks: map[string]edge.Seq{"urgent": 40}, Waiting: map[string]uint64{"urgent": 1}},
 		Disk:    Disk{Path: "/data", FreeBytes: 5 << 30, TotalBytes: 10 << 30},
 	}
@@ -180,7 +182,7 @@ func TestPageForTheInstaller(t *testing.T) {
 	if code != 200 || !strings.HasPrefix(h.Get("Content-Type"), "text/html") {
 		t.Errorf("got %d, %q", code, h.Get("Content-Type"))
 	}
-	for _, part := range []string{"Demo &lt;High&gt; Street (0417)", "panel intruder is lost", "lost: unplugged", "5 min ago", "12.3 s, 3 MiB", "not enrolled", "5 GiB free of 10 GiB", "since never"} {
+	for _, part := range []string{"Demo &lt;High&gt; Street (0417)", "panel intruder is lost", "lost: unplugged", "5 min ago", "12.3 s, 3 MiB", "not enrolled", ">lost</span>: no route, by eth0, to soc:7443", "to soc-2:7443, 82 ms, carries events<", "5 GiB free of 10 GiB", "since never"} {
 		if !strings.Contains(body, part) {
 			t.Errorf("page lacks %q:\n%s", part, body)
 		}

@@ -70,6 +70,19 @@ type Uplink struct {
 	State    State     `json:"state"`
 	Reason   string    `json:"reason"`
 	Since    time.Time `json:"since"` // of State
+	Paths    []Path    `json:"paths"`
+}
+
+// Path is one way to the SOC.
+type Path struct {
+	Name      string  `json:"name"` // "" when it is the only one
+	Interface string  `json:"interface"`
+	SOC       string  `json:"soc"` // the address of the present or the last connection
+	State     State   `json:"state"`
+	Reason    string  `json:"reason"`
+	RTT       float64 `json:"rtt_ms"` // 0: not known
+	Events    bool    `json:"events"` // events take it now
+	Bulk      bool    `json:"bulk"`   // stills and clips take it now
 }
 
 // Journal is the record of events and the clips that they asked for.
@@ -108,6 +121,9 @@ func (s *Status) tidy() {
 	}
 	if s.Tasks == nil {
 		s.Tasks = []Task{}
+	}
+	if s.Uplink.Paths == nil {
+		s.Uplink.Paths = []Path{}
 	}
 	if s.Journal.Watermarks == nil {
 		s.Journal.Watermarks = map[string]edge.Seq{}
