@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The plot: for each row a bar from p50 to p99 for the idle link, for the box behind clips and for plain gRPC, on a
+// The plot: for each row a bar from p50 to p99 for the idle link, for the loaded one and for plain gRPC under the same load, on a
 // logarithmic scale.
 const (
 	plotWidth  = 900
@@ -31,9 +31,9 @@ type plotSeries struct {
 
 func plotted() []plotSeries {
 	return []plotSeries{
-		{"idle link", "#8a8f98", func(r benchResult) []sample { return r.Idle }},
-		{"behind clips", "#0a7d4b", func(r benchResult) []sample { return r.Loaded }},
-		{"plain gRPC behind clips", "#c0392b", func(r benchResult) []sample { return r.Plain }},
+		{"Sitewatch, idle link", "#8a8f98", func(r benchResult) []sample { return r.Idle }},
+		{"Sitewatch under load", "#0a7d4b", func(r benchResult) []sample { return r.Loaded }},
+		{"plain gRPC under load", "#c0392b", func(r benchResult) []sample { return r.Plain }},
 	}
 }
 
@@ -56,16 +56,16 @@ func drawResults(path string, results []benchResult) error {
 	bottom := plotTop + len(rows)*plotRow
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n", plotWidth, bottom+plotBottom)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#fff"/>`+"\n")
-	fmt.Fprintf(&b, `<text x="12" y="24" font-size="16" font-weight="bold">Alarm, panel to SOC commit, while clips fill the line: p50 to p99</text>`+"\n")
+	fmt.Fprintf(&b, `<text x="12" y="24" font-size="16" font-weight="bold">Alarm, last byte from the panel to the SOC's commit: p50 to p99</text>`+"\n")
 	x := 12
 	for _, s := range plotted() {
 		fmt.Fprintf(&b, `<rect x="%d" y="38" width="22" height="10" fill="%s"/><text x="%d" y="48">%s</text>`+"\n", x, s.color, x+28, s.name)
-		x += 60 + 8*len(s.name)
+		x += 60 + 7*len(s.name)
 	}
-	for _, t := range []time.Duration{10, 30, 100, 300, 1000, 3000, 10000} {
-		t *= time.Millisecond
-		fmt.Fprintf(&b, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#ddd"/><text x="%.1f" y="%d" text-anchor="middle" fill="#555">%s</text>`+"\n",
-			plotX(t), plotX(t), plotTop, bottom, plotX(t), bottom+20, t)
+	for _, n := range []time.Duration{10, 30, 100, 300, 1000, 3000, 10000} {
+		t := n * time.Millisecond
+		fmt.Fprintf(&b, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#ddd"/><text x="%.1f" y="%d" text-anchor="middle" fill="#555">%d ms</text>`+"\n",
+			plotX(t), plotX(t), plotTop, bottom, plotX(t), bottom+20, n)
 	}
 	for i, r := range rows {
 		y := plotTop + i*plotRow
