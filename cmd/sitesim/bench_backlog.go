@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"time"
 
 	"sitewatch/cmd/sitesim/link"
@@ -107,16 +105,14 @@ func fill(ctx context.Context, j *journal.Journal, n int) (bytes int, err error)
 
 // waiting is how many events the box has no ack for, as its own pages say.
 func (b *benchRun) waiting(ctx context.Context) (n uint64, err error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
-		err = b.pair.In(link.A, func() error { c, err = (&net.Dialer{}).DialContext(ctx, network, addr); return err })
-		return c, err
-	}}}
-	var st struct {
-		Journal struct{ Waiting map[string]uint64 }
-	}
-	body, err := getBody(ctx, &client, "http://127.0.0.1:8480/api/v1/status")
+	client := httpIn(b.pair, link.A)
+	defer client.CloseIdleConnections()
+	body, err := getBody(ctx, client, "http://127.0.0.1:8480/api/v1/status")
 	if err != nil {
 		return 0, err
+	}
+	var st struct {
+		Journal struct{ Waiting map[string]uint64 }
 	}
 	if err := json.Unmarshal(body, &st); err != nil {
 		return 0, err

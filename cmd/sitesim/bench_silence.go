@@ -12,7 +12,7 @@ import (
 const (
 	silenceFor  = 40 * time.Second // longer than three heartbeats
 	silenceGoal = 1500 * time.Millisecond
-	heartbeat   = 10 * time.Second // the SOC's default
+	heartbeat   = 10 * time.Second // as soc.yaml has it when it says nothing
 )
 
 // measureSilence cuts the preferred of two paths without a word, again and again, and takes the alarms of the time in which it

@@ -37,8 +37,8 @@ type benchSite struct {
 
 // Where things are inside the two networks, which nothing else is in.
 const (
-	benchSite0 = "0417"
-	benchSOC   = "http://127.0.0.1:8080"
+	benchSiteID = "0417"
+	benchSOC    = "http://127.0.0.1:8080"
 )
 
 const benchSOCYAML = `data: {{printf "%q" (print .Dir "/soc")}}
@@ -46,6 +46,7 @@ uplink: 0.0.0.0:7443
 http: 127.0.0.1:8080
 ledger: sqlite
 clips: {{printf "%q" (print "file://" .Dir "/soc/clips")}}
+heartbeat: {{.Heartbeat}}
 `
 
 const benchGatewayYAML = `site: {id: "0417", name: Bench, kind: shop, timezone: Etc/UTC}
@@ -66,10 +67,7 @@ uplink: {{.Uplink}}
 // newBenchSite writes the configuration, starts the SOC and enrols the box over the link.
 func newBenchSite(ctx context.Context, dir, bin string, pair *link.Pair, row benchRow, clock edge.Clock, fail context.CancelCauseFunc) (*benchSite, error) {
 	s := &benchSite{dir: dir, bin: bin, pair: pair, clock: clock, fail: fail}
-	s.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
-		err = pair.In(link.B, func() error { c, err = (&net.Dialer{}).DialContext(ctx, network, addr); return err })
-		return c, err
-	}}}
+	s.client = httpIn(pair, link.B)
 	uplink := fmt.Sprintf(`{soc: "%s:7443"}`, link.Addr(0, link.B))
 	if row.Second.Rate > 0 {
 		uplink = fmt.Sprintf(`{paths: [{name: broadband, interface: %s, soc: "%s:7443"}, {name: mobile, interface: %s, soc: "%s:7443", bulk: none}]}`,
@@ -81,7 +79,7 @@ func newBenchSite(ctx context.Context, dir, bin string, pair *link.Pair, row ben
 			return nil, err
 		}
 		var b strings.Builder
-		if err := t.Execute(&b, map[string]string{"Dir": dir, "Uplink": uplink}); err != nil {
+		if err := t.Execute(&b, map[string]string{"Dir": dir, "Uplink": uplink, "Heartbeat": heartbeat.String()}); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o600); err != nil {
@@ -99,7 +97,7 @@ func newBenchSite(ctx context.Context, dir, bin string, pair *link.Pair, row ben
 	if err := waitFor(ctx, "the SOC", func() bool { _, err := s.get(ctx, "/healthz"); return err == nil }); err != nil {
 		return s, err
 	}
-	token, err := s.soc.output(ctx, "soc", "claim", "--config", filepath.Join(dir, "soc.yaml"), "--site", benchSite0)
+	token, err := s.soc.output(ctx, "soc", "claim", "--config", filepath.Join(dir, "soc.yaml"), "--site", benchSiteID)
 	if err != nil {
 		return s, err
 	}
@@ -109,7 +107,15 @@ func newBenchSite(ctx context.Context, dir, bin string, pair *link.Pair, row ben
 	})
 }
 
-// startGateway returns when the box is up and its panel can be heard; the SOC may not have heard of it yet.
+// httpIn speaks from that side of the link.
+func httpIn(pair *link.Pair, side link.Side) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+		err = pair.In(side, func() error { c, err = (&net.Dialer{}).DialContext(ctx, network, addr); return err })
+		return c, err
+	}}}
+}
+
+// startGateway returns as soon as the process runs; connected waits for more.
 func (s *benchSite) startGateway() error {
 	s.gateway = &processes{dir: s.dir, bin: s.bin, fail: s.fail}
 	s.panel.line.discard(true)
@@ -199,7 +205,7 @@ func (s *benchSite) addClips(ctx context.Context, n int) error {
 
 // withJournal opens the stopped gateway's journal for f.
 func (s *benchSite) withJournal(ctx context.Context, f func(context.Context, *journal.Journal) error) error {
-	j, err := journal.Open(ctx, journal.Options{Dir: filepath.Join(s.dir, "gateway"), Site: benchSite0, Clock: s.clock,
+	j, err := journal.Open(ctx, journal.Options{Dir: filepath.Join(s.dir, "gateway"), Site: benchSiteID, Clock: s.clock,
 		Log: slog.New(slog.DiscardHandler), ClipLimitBytes: 200 << 30})
 	if err != nil {
 		return err
