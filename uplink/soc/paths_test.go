@@ -188,13 +188,13 @@ func TestEveryHeartbeatIsAnsweredAtOnce(t *testing.T) {
 	}
 }
 
-func TestAFloodOfHeartbeatsIsNotAnsweredForEver(t *testing.T) {
+func TestAFloodOfHeartbeatsHoldsUpNoAlarm(t *testing.T) {
 	c := newCentre(t)
 	l := c.link("1", c.enrol("1"))
 	l.welcome()
-	for i := range int64(100_000) { // and reads nothing
-		if l.s.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Heartbeat{Heartbeat: &wire.Heartbeat{MonoNs: i + 1}}}) != nil {
-			return // the SOC has had enough
+	for i := range int64(5_000) { // and the box reads nothing meanwhile
+		if err := l.s.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Heartbeat{Heartbeat: &wire.Heartbeat{MonoNs: i + 1}}}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	l.send(wire.Lane_LANE_URGENT, l.event(1, edge.KindFire, nil))

@@ -277,7 +277,7 @@ func TestASOCThatSleptBlamesNobody(t *testing.T) {
 }
 
 func TestManySitesAtOnceAreOneOutage(t *testing.T) {
-	const n = 200
+	const n = 120
 	l := newLines(t, 10*time.Second)
 	for i := range 3 * n {
 		l.set(true, fmt.Sprint(10000+i), "a", "b")
@@ -298,18 +298,18 @@ func TestManySitesAtOnceAreOneOutage(t *testing.T) {
 	l.run(time.Minute)
 	last := l.evs[len(l.evs)-1]
 	if amends := l.count(edge.KindAmended); amends == 0 || amends > 3 || last.Amends != 7 || len(last.Text) > maxOutageText+40 ||
-		!strings.HasPrefix(last.Text, "10000 Shop 10000, 10001") || !strings.Contains(last.Why, "200 of 200 sites") {
+		!strings.HasPrefix(last.Text, "10000 Shop 10000, 10001") || !strings.Contains(last.Why, "120 of 120 sites") {
 		t.Errorf("%d amendments, the last is %+v", amends, last)
 	}
 	// A single shop far later is not part of it.
 	l.said, l.evs, l.at = nil, nil, nil
-	l.set(false, "10500", "a", "b")
+	l.set(false, "10300", "a", "b")
 	cut = l.now.Mono
 	l.run(35 * time.Second)
 	if late := l.at[0] - cut; late > 3*l.beat+look {
 		t.Errorf("a single site in an outage is told after %v", late)
 	}
-	l.wants("10500 site-lost", "10500 path-lost a", "10500 path-lost b")
+	l.wants("10300 site-lost", "10300 path-lost a", "10300 path-lost b")
 	// A restart of the SOC in the middle of it.
 	l.restart(time.Minute)
 	l.run(10 * time.Minute)
@@ -321,8 +321,8 @@ func TestManySitesAtOnceAreOneOutage(t *testing.T) {
 	l.run(2 * time.Minute)
 	said := slices.DeleteFunc(slices.Clone(l.said), func(s string) bool { return s == "amended" })
 	slices.Sort(said)
-	want := []string{"10197 path-lost a", "10197 path-lost b", "10197 site-lost", "10198 path-lost a", "10198 path-lost b", "10198 site-lost",
-		"10199 path-lost a", "10199 path-lost b", "10199 site-lost", "outage-restored"}
+	want := []string{"10117 path-lost a", "10117 path-lost b", "10117 site-lost", "10118 path-lost a", "10118 path-lost b", "10118 site-lost",
+		"10119 path-lost a", "10119 path-lost b", "10119 site-lost", "outage-restored"}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
 	}
@@ -330,7 +330,7 @@ func TestManySitesAtOnceAreOneOutage(t *testing.T) {
 	for i := n - 3; i < n; i++ {
 		l.set(true, fmt.Sprint(10000+i), "a", "b")
 	}
-	l.set(true, "10500", "a", "b")
+	l.set(true, "10300", "a", "b")
 	l.run(2 * time.Minute)
 	if n := l.count(edge.KindSiteLost.Restored()); n != 4 || l.count(edge.KindOutage) != 0 {
 		t.Errorf("said %v", l.said)

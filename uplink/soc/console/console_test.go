@@ -324,6 +324,57 @@ func TestHistoryBadgesAndOrder(t *testing.T) {
 	}
 }
 
+func TestLinesAndWhatTheSOCSaysOfThem(t *testing.T) {
+	ctx := browser(t)
+	d := newDesk(t)
+	d.site("0417", "Demo High Street", true)
+	d.site("0418", "Harbour Road", true)
+	d.site("0981", "Elm Road", false)
+	d.mu.Lock()
+	d.paths = map[edge.SiteID][]ledger.Path{"0417": {{Name: "broadband", Heard: time.Now()}, {Name: "mobile", Heard: time.Now().Add(-5 * time.Minute), Lost: true}},
+		"0418": {{Heard: time.Now()}}, "0981": {{Name: "broadband", Lost: true}}}
+	d.mu.Unlock()
+	raise := func(evs ...edge.Event) {
+		t.Helper()
+		for i := range evs {
+			evs[i].Occurred, evs[i].Recorded = time.Now(), edge.Stamp{Wall: time.Now(), Synced: true}
+		}
+		if _, err := d.led.Raise(t.Context(), ledger.Raising{At: time.Now(), Events: evs}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raise(edge.Event{Site: "0981", Kind: edge.KindSiteLost, Why: "The box has not been heard since 03:00."},
+		edge.Event{Site: "0417", Kind: edge.KindPathLost, Path: "mobile", Why: "Nothing has come by the path mobile since 03:00."},
+		edge.Event{Site: "0418", Kind: edge.KindJournalReplaced, Why: "The box has another journal."},
+		edge.Event{Kind: edge.KindOutage, Text: "0500 One", Why: "1 site"})
+	if err := chromedp.Do(ctx, chromedp.Navigate(d.url+"/"), until(`document.querySelectorAll("#urgent .card").length === 2`),
+		until(`document.querySelectorAll("#routine .row").length === 2`), until(`document.querySelectorAll("#sites li").length === 3`)); err != nil {
+		t.Fatal(err)
+	}
+	raise(edge.Event{Kind: edge.KindAmended, Amends: 1, Text: "0500 One, 0501 Two", Why: "2 of 2 sites"}, edge.Event{Site: "0981", Kind: edge.KindSiteLost.Restored()},
+		edge.Event{Kind: edge.KindOutage.Restored(), Why: "All are back."})
+	if err := chromedp.Do(ctx, until(`document.querySelectorAll("#urgent .card").length === 4`),
+		until(`document.querySelectorAll("#urgent .card")[2].querySelector(".text").textContent === "0500 One, 0501 Two"`)); err != nil {
+		t.Fatal(err)
+	}
+	for want, expr := range map[string]string{
+		"Many sites restored,Site restored,Many sites lost,Site lost":             `[...document.querySelectorAll("#urgent .kind")].map((n) => n.textContent).join()`,
+		"Box or its disk replaced,Path to SOC lost":                               `[...document.querySelectorAll("#routine .kind")].map((n) => n.textContent).join()`,
+		"false 0981 Elm Road,partly 0417 Demo High Street,true 0418 Harbour Road": `[...document.querySelectorAll("#sites li")].map((n) => n.dataset.connected + " " + n.querySelector(".name").textContent).join()`,
+		"mobile silent for 5 min,connected":                                       `[...document.querySelectorAll("#sites .state")].slice(1).map((n) => n.textContent).join()`,
+		"Many sites lost":                                                         `document.querySelectorAll("#urgent .card")[2].getAttribute("aria-label").split(", ")[0]`,
+	} {
+		if got := read(t, ctx, chromedp.Evaluate[string](expr)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if path := os.Getenv("SITEWATCH_SCREENSHOT_LINES"); path != "" {
+		if err := os.WriteFile(path, read(t, ctx, chromedp.FullScreenshot(100)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPolicyForbidsInlineScripts(t *testing.T) {
 	h, err := console.New(console.Options{Version: "<script>x</script>"})
 	if err != nil {

@@ -3,7 +3,7 @@
 
 import { Clips } from "./clips.js";
 import { followSites, names } from "./sites.js";
-import { duration, kindGroup, kindText, restored, shown, timeText } from "./words.js";
+import { duration, kindGroup, kindText, restored, shown, timeText, urgent as urgentEvent } from "./words.js";
 
 const keep = { urgent: 200, routine: 200 }; // older ones are in the API
 const $ = (id) => document.getElementById(id);
@@ -44,6 +44,9 @@ function fill(li, e) {
   li.querySelector(".badges").replaceChildren(...badges(e));
 }
 
+// label is an event in words, as it is said aloud: an outage is of no site.
+const label = (e) => [kindText(e.kind), e.site && `site ${e.site}`, e.zone_name || e.zone].filter(Boolean).join(", ");
+
 function fillCard(li, e) {
   fill(li, e);
   const more = [];
@@ -52,7 +55,7 @@ function fillCard(li, e) {
   if (e.code) more.push(e.code);
   if (e.panel) more.push(`panel ${e.panel}`);
   li.querySelector(".more").textContent = more.join(" · ");
-  li.setAttribute("aria-label", `${kindText(e.kind)}, ${e.site}, ${e.zone_name || e.zone}, ${timeText(e.occurred_at)}`);
+  li.setAttribute("aria-label", `${label(e)}, ${timeText(e.occurred_at)}`);
 }
 
 // place puts li where its index belongs, the newest arrival first: an alarm that comes late must not hide below.
@@ -65,10 +68,10 @@ function show(e, live) {
   const old = cards.get(e.index);
   if (old) {
     old.event = e;
-    if (e.lane === "urgent") { fillCard(old.li, e); old.clips.set(e.clips); } else fill(old.li, e);
+    if (urgentEvent(e)) { fillCard(old.li, e); old.clips.set(e.clips); } else fill(old.li, e);
     return;
   }
-  const urgent = e.lane === "urgent";
+  const urgent = urgentEvent(e);
   const li = $(urgent ? "card" : "row").content.firstElementChild.cloneNode(true);
   const item = { li, event: e };
   (urgent ? fillCard : fill)(li, e);
@@ -80,7 +83,7 @@ function show(e, live) {
     if (live && !restored(e.kind)) {
       li.classList.add("fresh");
       setTimeout(() => li.classList.remove("fresh"), fresh);
-      $("said").textContent = `${kindText(e.kind)}, site ${e.site}, ${e.zone_name || e.zone}`;
+      $("said").textContent = label(e);
     }
   }
   trim(urgent ? "urgent" : "routine");
@@ -166,6 +169,6 @@ const tick = () => { $("clock").textContent = timeText(new Date().toISOString())
 tick();
 setInterval(tick, 500);
 followSites($("sites"), () => {
-  for (const c of cards.values()) (c.event.lane === "urgent" ? fillCard : fill)(c.li, c.event);
+  for (const c of cards.values()) (urgentEvent(c.event) ? fillCard : fill)(c.li, c.event);
 });
 begin();

@@ -16,14 +16,24 @@ export async function followSites(list, changed) {
   }
 }
 
+// line is 0 for a site that is silent, 1 for one that is connected by some of its paths, 2 for one that is by all.
+const line = (s) => !s.connected ? 0 : s.paths.some((p) => !p.connected) ? 1 : 2;
+
+function stateText(s) {
+  const silent = (t) => t ? `silent for ${duration(new Date(), t)}` : "silent";
+  if (!s.connected) return silent(s.last_seen);
+  const down = s.paths.filter((p) => !p.connected && p.path);
+  return down.length === 0 ? "connected" : down.map((p) => `${p.path} ${silent(p.last_seen)}`).join(", ");
+}
+
 function draw(list, sites, changed) {
   let renamed = false;
-  sites.sort((a, b) => a.connected - b.connected || a.id.localeCompare(b.id)); // those in trouble first
+  sites.sort((a, b) => line(a) - line(b) || a.id.localeCompare(b.id)); // those in trouble first
   const rows = sites.map((s) => {
     renamed ||= names.get(s.id) !== s.name;
     names.set(s.id, s.name);
     const li = document.createElement("li");
-    li.dataset.connected = s.connected;
+    li.dataset.connected = ["false", "partly", "true"][line(s)];
     const dot = document.createElement("span");
     dot.className = "dot";
     dot.setAttribute("aria-hidden", "true");
@@ -32,7 +42,7 @@ function draw(list, sites, changed) {
     name.textContent = `${s.id} ${s.name}`;
     const state = document.createElement("span");
     state.className = "state";
-    state.textContent = s.connected ? "connected" : `silent for ${duration(new Date(), s.last_seen)}`;
+    state.textContent = stateText(s);
     li.append(dot, name, state);
     return li;
   });

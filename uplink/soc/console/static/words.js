@@ -5,11 +5,13 @@ const words = {
   "lone-worker": "Lone worker", "gas": "Gas", "intruder": "Intruder", "intruder-confirmed": "Intruder confirmed",
   "tamper": "Tamper", "site-lost": "Site lost", "omit": "Zone omitted", "part-set": "Part set", "set-failed": "Set failed",
   "psu-fault": "Power supply fault", "mains-lost": "Mains lost", "path-lost": "Path to SOC lost", "unknown": "Unknown signal",
+  "outage": "Many sites lost", "journal-replaced": "Box or its disk replaced",
 };
 
 const groups = {
   "fire": "fire", "gas": "fire", "hold-up": "hold-up", "hold-up-confirmed": "hold-up", "duress": "hold-up", "panic": "hold-up",
   "lone-worker": "hold-up", "intruder": "intruder", "intruder-confirmed": "intruder", "tamper": "tamper", "site-lost": "tamper",
+  "outage": "tamper",
 };
 
 const base = (kind) => kind.replace(/-restored$/, "");
@@ -21,6 +23,9 @@ export function kindText(kind) {
   const w = words[b] ?? b.charAt(0).toUpperCase() + b.slice(1).replaceAll("-", " ");
   return restored(kind) ? `${w.replace(/ lost$/, "")} restored` : w;
 }
+
+// urgent says what gets a card: what is urgent by its lane, and an outage, which stands for many sites that are lost.
+export const urgent = (e) => e.lane === "urgent" || base(e.kind) === "outage";
 
 // kindGroup names the colour: restores are all of one, whatever has ended.
 export const kindGroup = (kind) => restored(kind) ? "restored" : groups[kind] ?? "other";
