@@ -26,12 +26,13 @@ type linkBenchCmd struct {
 	keep bool
 }
 
-// How often alarms come, in alarms a second. Under load they may not be so many that they are the load.
+// How often alarms come, in alarms a second on average. They may not be so many that they are the load; idle and under load
+// they come at the same moments.
 const (
-	idleRate   = 10
-	loadedRate = 5
-	plainRate  = 15              // seconds late as it is, their number changes nothing
-	benchWarm  = 8 * time.Second // clips flow for so long before the first alarm counts
+	alarmRate = 7
+	oftenRate = 10              // where the moment of a change is looked for
+	plainRate = 15              // seconds late as it is, their number changes nothing
+	benchWarm = 8 * time.Second // clips flow for so long before the first alarm counts
 )
 
 // Help is printed by --help.

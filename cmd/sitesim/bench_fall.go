@@ -27,11 +27,11 @@ func measureFall(ctx context.Context, b *benchRun) (err error) {
 		return err
 	}
 	b.set(0, func(t *link.Traits) { t.Rate = fallTo })
-	if b.Idle, err = b.alarms(ctx, b.n, idleRate); err != nil {
+	if b.Idle, err = b.alarms(ctx, b.n, oftenRate); err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
 	b.set(0, func(t *link.Traits) { t.Rate = b.Row.Line.Rate })
-	falls := max(1, int(float64(b.n)/(idleRate*fallCycle.Seconds())+0.5))
+	falls := max(1, int(float64(b.n)/(oftenRate*fallCycle.Seconds())+0.5))
 	if err := b.load(ctx, float64(falls)*fallCycle.Seconds()); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func measureFall(ctx context.Context, b *benchRun) (err error) {
 		return nil
 	})
 	g.Go(func() (err error) {
-		b.Loaded, err = b.alarms(fallCtx, int(float64(falls)*fallCycle.Seconds()*idleRate), idleRate)
+		b.Loaded, err = b.alarms(fallCtx, int(float64(falls)*fallCycle.Seconds()*oftenRate), oftenRate)
 		return err
 	})
 	if err := g.Wait(); err != nil {

@@ -12,10 +12,10 @@ func measureLoad(ctx context.Context, b *benchRun) (err error) {
 	if err := b.connected(ctx); err != nil {
 		return err
 	}
-	if b.Idle, err = b.alarms(ctx, b.n, idleRate); err != nil {
+	if b.Idle, err = b.alarms(ctx, b.n, alarmRate); err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
-	if err := b.load(ctx, float64(b.n)/loadedRate); err != nil {
+	if err := b.load(ctx, float64(b.n)/alarmRate); err != nil {
 		return err
 	}
 	from, err := b.uploaded(ctx)
@@ -23,7 +23,7 @@ func measureLoad(ctx context.Context, b *benchRun) (err error) {
 		return err
 	}
 	began := b.clock.Now().Mono
-	if b.Loaded, err = b.alarms(ctx, b.n, loadedRate); err != nil {
+	if b.Loaded, err = b.alarms(ctx, b.n, alarmRate); err != nil {
 		return fmt.Errorf("loaded: %w", err)
 	}
 	to, err := b.uploaded(ctx)

@@ -21,10 +21,10 @@ func measureSilence(ctx context.Context, b *benchRun) (err error) {
 	if err := b.connected(ctx); err != nil {
 		return err
 	}
-	if b.Idle, err = b.alarms(ctx, max(1, b.n/5), idleRate); err != nil {
+	if b.Idle, err = b.alarms(ctx, max(1, b.n/5), oftenRate); err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
-	each := int(silenceFor.Seconds() * idleRate)
+	each := int(silenceFor.Seconds() * oftenRate)
 	var told []time.Duration
 	for left := b.n; left > 0; left -= each {
 		if err := wait(ctx, benchWarm); err != nil { // so that both paths are up
@@ -32,7 +32,7 @@ func measureSilence(ctx context.Context, b *benchRun) (err error) {
 		}
 		b.set(0, func(t *link.Traits) { t.Down = true })
 		cut := b.clock.Now().Mono
-		ss, err := b.alarms(ctx, min(left, each), idleRate)
+		ss, err := b.alarms(ctx, min(left, each), oftenRate)
 		if err != nil {
 			return fmt.Errorf("while the path is dead: %w", err)
 		}
