@@ -23,6 +23,8 @@ type Entry struct {
 	Key    []byte     // of the signal; nil: never taken for a repeat
 	Old    bool       // the panel said that it is re-sending this from its buffer
 	At     edge.Stamp // arrival of the signal
+
+	kept bool // the event was journalled before: its times stay, and its clips may be known
 }
 
 // head is the end of the chain.
@@ -36,6 +38,7 @@ type sealed struct {
 	event      edge.Event
 	body       []byte
 	prev, hash [32]byte
+	kept       bool
 }
 
 // Append journals the events in one transaction and returns the seq of the last. They are durable when it returns nil.
@@ -108,7 +111,10 @@ func (t *tx) seal(entries []Entry) ([]sealed, error) {
 	for i, en := range entries {
 		ev := en.Event
 		ev.V, ev.Site, ev.Journal, ev.Seq = 1, t.j.opt.Site, t.j.id, next.seq+1
-		ev.Lane, ev.Recorded, ev.Clock = ev.Kind.Lane(), now, now.ClockState()
+		ev.Lane = ev.Kind.Lane()
+		if !en.kept {
+			ev.Recorded, ev.Clock = now, now.ClockState()
+		}
 		if ev.Occurred.IsZero() {
 			ev.Occurred = now.Wall
 		}
@@ -126,7 +132,7 @@ func (t *tx) seal(entries []Entry) ([]sealed, error) {
 		if ev.Kind == "" {
 			return nil, fmt.Errorf("journal: event without a kind")
 		}
-		out[i] = sealed{event: ev, body: body, prev: next.hash, hash: chain(next.hash, body)}
+		out[i] = sealed{event: ev, body: body, prev: next.hash, hash: chain(next.hash, body), kept: en.kept}
 		next = head{ev.Seq, out[i].hash}
 	}
 	return out, nil
@@ -157,7 +163,7 @@ func (t *tx) insert(ctx context.Context, evs []sealed) error {
 			continue
 		}
 		for _, c := range s.event.Clips {
-			full, err := t.wantClip(ctx, c, &s.event)
+			full, err := t.wantClip(ctx, c, &s.event, s.kept)
 			if err != nil {
 				return err
 			}

@@ -73,8 +73,15 @@ func (j *Journal) WantedClips(ctx context.Context) ([]edge.ClipJob, error) {
 	return out, nil
 }
 
-// wantClip makes the row of a clip. full: too many wait already, and it must be lost once its event is in the chain.
-func (t *tx) wantClip(ctx context.Context, c edge.ClipRef, ev *edge.Event) (full bool, err error) {
+// wantClip makes the row of a clip. full: too many wait already, and it must be lost once its event is in the chain. known:
+// there may be a row, which then only learns its event's new number.
+func (t *tx) wantClip(ctx context.Context, c edge.ClipRef, ev *edge.Event, known bool) (full bool, err error) {
+	if known {
+		n, err := t.exec(ctx, `update clips set seq = ? where id = ?`, int64(ev.Seq), string(c.ID))
+		if err != nil || n > 0 {
+			return false, err
+		}
+	}
 	var n int
 	if err := t.row(ctx, `select count(*) from clips where state in ('wanted', 'cutting')`, nil, &n); err != nil {
 		return false, err

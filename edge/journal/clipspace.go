@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,7 +153,8 @@ func (j *Journal) hasFile(name string) bool {
 }
 
 // orphanFiles removes files in ClipDir that no row names, but for those of clips that are still to be cut: the cutter
-// may have been killed between the file and its row and can go on from there.
+// may have been killed between the file and its row and can go on from there. When it is the journal that lost its rows, they
+// are kept beside it, and each clip is said to be lost.
 func (j *Journal) orphanFiles(ctx context.Context) error {
 	entries, err := os.ReadDir(j.ClipDir())
 	if err != nil {
@@ -170,9 +172,33 @@ func (j *Journal) orphanFiles(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !keep {
+		switch {
+		case keep:
+		case j.salvaging != "":
+			if err := j.quarantineFile(ctx, edge.ClipID(id), e.Name()); err != nil {
+				return err
+			}
+		default:
 			j.removeFiles([]string{e.Name()})
 		}
 	}
 	return nil
+}
+
+// quarantineFile moves a file that the damaged journal does not tell of any more beside it, with its event.
+func (j *Journal) quarantineFile(ctx context.Context, id edge.ClipID, name string) error {
+	dir := filepath.Join(j.quarantineDir(), j.salvaging, "clips")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if strings.HasSuffix(name, ".mp4") {
+		if err := j.alone(ctx, func(ctx context.Context, t *tx) error {
+			const reason = "the journal that knew of it was damaged; its file is kept on the box for a while"
+			_, err := t.emit(ctx, edge.Event{Kind: edge.KindClipLost, Why: fmt.Sprintf("Clip %s is lost: %s.", id, reason), Clip: &edge.ClipFact{ID: id, Reason: reason}})
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return os.Rename(filepath.Join(j.ClipDir(), name), filepath.Join(dir, name))
 }

@@ -47,6 +47,8 @@ type Options struct {
 	LimitBytes     int64                                // of the database file; 0: DefaultLimitBytes
 	ClipLimitBytes int64                                // of all files in Dir/clips together; 0: DefaultClipLimitBytes
 	Sign           func(message []byte) ([]byte, error) // signs anchors and gaps with the box's key; nil: they stay unsigned
+
+	checkBytes int64 // in tests: how large a file is read whole at Open; 0: checkBytes
 }
 
 // Journal is one open journal. Make one with Open, let its Run run, Close it after Run has returned.
@@ -64,7 +66,20 @@ type Journal struct {
 	running atomic.Bool
 	last    atomic.Uint64
 
-	head  head     // the writer's alone
+	head    head        // the writer's alone
+	cursors [3]edge.Seq // by lane; the writer's alone
+
+	mark     *os.File // nil: nothing to write to
+	marked   mark     // what is written there; the writer's alone
+	markTold bool     // the log has heard that it cannot be written
+
+	checkBytes int64      // how large a file is read whole at Open
+	checked    bool       // all of the file was read since it was opened
+	broken     chan error // capacity 1: damage that somebody met; read by Run
+	salvages   []*salvage // what is still carried over; the writer's alone
+	carryWait  bool       // the last try to carry over failed: not before the next tick
+	salvaging  string     // folder of a journal whose tables were taken over by this Open
+
 	space spaceUse // the writer's alone
 	full  bool     // the reserve was given up; the writer's alone
 	// fullTold: the event that says so is journalled; the writer's alone.
@@ -93,7 +108,13 @@ func (j *Journal) Last() edge.Seq { return edge.Seq(j.last.Load()) }
 // Close releases the files. Call it after Run has returned; waiting writers get ErrClosed.
 func (j *Journal) Close() error {
 	j.stop()
+	for _, s := range j.salvages {
+		s.carver.close()
+	}
 	err := errors.Join(j.store.close(), j.read.Close(), j.write.Close())
+	if j.mark != nil {
+		err = errors.Join(err, j.mark.Close())
+	}
 	return errors.Join(err, j.lock.Close())
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -155,7 +153,9 @@ func TestSecondGatewayIsRefused(t *testing.T) {
 
 func TestAnotherSitesJournalIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	open(t, testOptions(dir)).stop()
+	b := open(t, testOptions(dir))
+	b.append(edge.Event{Kind: edge.KindStarted})
+	b.stop()
 	opt := testOptions(dir)
 	opt.Site = "0418"
 	if _, err := Open(t.Context(), opt); err == nil || !strings.Contains(err.Error(), `site "0417"`) {
@@ -272,69 +272,22 @@ func TestAppendAfterTheEndSaysSo(t *testing.T) {
 	}
 }
 
-func TestUnreadableJournalIsSetAsideNotDeleted(t *testing.T) {
+func TestFileOfANewerProgramIsSetAsideAndItsEventsGoOn(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, testOptions(dir))
-	id := b.ID()
-	b.append(edge.Event{Kind: edge.KindFire})
-	clip := filepath.Join(b.ClipDir(), strings.Repeat("a", 32)+".mp4")
-	b.stop()
-	must(t, os.WriteFile(clip, []byte("pictures"), 0o600))
-	rubbish := []byte(strings.Repeat("this is no database. ", 500))
-	must(t, os.WriteFile(b.Path(), rubbish, 0o600))
-
-	b = open(t, testOptions(dir))
-	if b.ID() == id {
-		t.Error("the new journal has the old id")
-	}
-	evs := b.lane(edge.Routine, 0)
-	if len(evs) != 1 || evs[0].Kind != edge.KindEventsLost || evs[0].Gap == nil || !strings.Contains(evs[0].Why, "journal.db.bad-1") {
-		t.Errorf("events = %+v, want one events-lost that names the old file", evs)
-	}
-	if got, err := os.ReadFile(filepath.Join(dir, "journal.db.bad-1")); err != nil || string(got) != string(rubbish) {
-		t.Errorf("the old file is not kept as it was: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "clips.bad-1", filepath.Base(clip))); err != nil {
-		t.Errorf("the old clips are not kept: %v", err)
-	}
-	b.append(edge.Event{Kind: edge.KindFire})
-	b.verify()
-}
-
-func TestDamageMetWhileRunningIsLookedAtOnReopen(t *testing.T) {
-	dir := t.TempDir()
-	b := open(t, testOptions(dir))
-	for range 200 {
-		b.append(edge.Event{Kind: edge.KindUnknown, Text: strings.Repeat("y", 500)})
-	}
-	b.stop()
-	raw, err := os.ReadFile(b.Path())
-	must(t, err)
-	for at := 20 * pageBytes; at < 24*pageBytes; at++ {
-		raw[at] ^= 0x5a
-	}
-	must(t, os.WriteFile(b.Path(), raw, 0o600))
-	must(t, os.WriteFile(b.Path()+suspectSuffix, nil, 0o600))
-	b = open(t, testOptions(dir))
-	if evs := b.lane(edge.Routine, 0); len(evs) != 1 || evs[0].Kind != edge.KindEventsLost {
-		t.Errorf("%d events, want only the events-lost of a new journal", len(evs))
-	}
-}
-
-func TestFileOfANewerProgramIsLeftAlone(t *testing.T) {
-	dir := t.TempDir()
-	b := open(t, testOptions(dir))
+	b.append(edge.Event{Kind: edge.KindFire, Zone: "1011"})
 	b.stop()
 	db, err := openWriter(b.Path())
 	must(t, err)
 	_, err = db.Exec(`pragma user_version = 99`)
 	must(t, err)
 	must(t, db.Close())
-	if _, err := Open(t.Context(), testOptions(dir)); !errors.Is(err, ErrNewer) {
-		t.Errorf("Open = %v, want ErrNewer", err)
+	b = open(t, testOptions(dir))
+	if evs := b.lane(edge.Urgent, 0); len(evs) != 1 || evs[0].Zone != "1011" {
+		t.Errorf("urgent = %+v, want the fire", evs)
 	}
-	if _, err := os.Stat(b.Path()); err != nil {
-		t.Errorf("the file is gone: %v", err)
+	if evs := b.lane(edge.Routine, 0); len(evs) != 1 || !strings.Contains(evs[0].Why, "newer program") {
+		t.Errorf("routine = %+v, want one event that says why", evs)
 	}
 }
 

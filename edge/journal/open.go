@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -18,12 +19,10 @@ const (
 	pageBytes     = 4096
 )
 
-// errDamaged is a file that opens but cannot be our journal.
-var errDamaged = errors.New("file is damaged")
-
-// Open opens the journal in Dir, making it when there is none. A file that cannot be read is set aside under a new
-// name, never deleted, with its clips; a new journal with a new id then begins with an events-lost event that says so.
-// Clips whose file is missing become lost; files that no row names are removed. ErrBusy: another process has it.
+// Open opens the journal in Dir, making it when there is none. A file that cannot be trusted is moved to quarantine/ with
+// what belongs to it; a new journal with a new id then begins with an events-lost event that says so, and carries over what
+// the SOC had not acked and is whole. Clips whose file is missing become lost; files that no row names are removed.
+// ErrBusy: another process has it.
 func Open(ctx context.Context, opt Options) (*Journal, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
@@ -40,24 +39,33 @@ func Open(ctx context.Context, opt Options) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{opt: opt, lock: lock, queue: make(chan *request, queueLen), closed: make(chan struct{})}
+	j := &Journal{opt: opt, lock: lock, queue: make(chan *request, queueLen), closed: make(chan struct{}), broken: make(chan error, 1),
+		checkBytes: cmp.Or(opt.checkBytes, checkBytes)}
 	work := context.WithoutCancel(ctx)
-	err = j.openFile(work)
-	aside := ""
-	if err != nil && (isBroken(err) || errors.Is(err, errDamaged)) {
-		aside, err = j.setAside(err)
-		if err == nil {
-			err = j.openFile(work)
-		}
+	if err = j.finishMoves(); err == nil {
+		err = j.start(work)
 	}
-	if err == nil {
-		err = j.recover(work, aside)
+	if isDamage(err) {
+		if err = j.setAside(err); err == nil {
+			err = j.start(work)
+		}
 	}
 	if err != nil {
 		j.closeFile()
 		return nil, errors.Join(fmt.Errorf("open journal %s: %w", j.Path(), err), lock.Close())
 	}
 	return j, nil
+}
+
+// start opens the file that is in its place, or makes it, and puts right what there is to put right.
+func (j *Journal) start(ctx context.Context) error {
+	if err := j.openFile(ctx); err != nil {
+		return err
+	}
+	if err := j.adopt(ctx); err != nil {
+		return err
+	}
+	return j.recover(ctx)
 }
 
 // lockDir takes the directory for this process: the chain's head is kept in memory, so a second writer would break it.
@@ -78,10 +86,14 @@ func lockDir(dir string) (*os.File, error) {
 
 // openFile opens the database and reads where it ended.
 func (j *Journal) openFile(ctx context.Context) (err error) {
+	m, marked := j.readMark()
+	if err := j.look(m, marked); err != nil {
+		return err
+	}
 	if j.write, err = openWriter(j.Path()); err != nil {
 		return err
 	}
-	if err := j.prepareFile(ctx); err != nil {
+	if err := j.prepareFile(ctx, m, marked); err != nil {
 		return err
 	}
 	if j.read, err = openReaders(j.Path()); err != nil {
@@ -98,11 +110,14 @@ func (j *Journal) openFile(ctx context.Context) (err error) {
 		return err
 	}
 	j.space = spaceUse{over: true} // look at once
-	return j.readHead(ctx)
+	if err := j.readHead(ctx); err != nil {
+		return err
+	}
+	return j.openMark()
 }
 
-// prepareFile brings the file to the present schema, a new one included.
-func (j *Journal) prepareFile(ctx context.Context) error {
+// prepareFile brings the file to the present schema, a new one included, after a look at whether it can be trusted.
+func (j *Journal) prepareFile(ctx context.Context, m mark, marked bool) error {
 	var version, tables int
 	if err := j.write.QueryRowContext(ctx, `pragma user_version`).Scan(&version); err != nil {
 		return err
@@ -115,102 +130,46 @@ func (j *Journal) prepareFile(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case version > len(steps):
-		return fmt.Errorf("%w: version %d, this program knows %d", ErrNewer, version, len(steps))
-	case version == 0 && tables == 0:
+	case version == 0 && tables == 0 && (!marked || m.head.seq == 0):
 		return create(ctx, j.write, edge.NewID(), string(j.opt.Site), j.opt.Clock.Now().Wall.UnixNano())
-	case version == 0:
-		return fmt.Errorf("%w: it has tables but no version", errDamaged)
+	case version < 1:
+		return damaged("it has %d tables and no version", tables)
+	case version > len(steps):
+		// An older program, after an update was rolled back, must watch the shop all the same.
+		return fmt.Errorf("%w: version %d, this program knows %d", ErrNewer, version, len(steps))
 	}
-	if _, err := os.Stat(j.Path() + suspectSuffix); err == nil {
-		if err := j.examine(ctx); err != nil {
+	if err := j.examineRow(ctx, m, marked); err != nil {
+		return err
+	}
+	if err := migrate(ctx, j.write, version); err != nil {
+		return err
+	}
+	return j.examine(ctx)
+}
+
+// readHead loads what the writer keeps in memory.
+func (j *Journal) readHead(ctx context.Context) error {
+	var hash []byte
+	if err := j.store.row(ctx, `select id, head_seq, head_hash from journal`, nil, &j.id, &j.head.seq, &hash); err != nil {
+		return err
+	}
+	copy(j.head.hash[:], hash)
+	j.last.Store(uint64(j.head.seq))
+	for _, lane := range edge.EventLanes {
+		if err := j.store.row(ctx, `select seq from cursors where lane = ?`, []any{int64(lane)}, &j.cursors[lane]); err != nil {
 			return err
 		}
-	}
-	return migrate(ctx, j.write, version)
-}
-
-// examine reads the whole file after SQLite had met damage in it.
-func (j *Journal) examine(ctx context.Context) error {
-	var verdict string
-	if err := j.write.QueryRowContext(ctx, `pragma integrity_check(1)`).Scan(&verdict); err != nil {
-		return err
-	}
-	if verdict != "ok" {
-		return fmt.Errorf("%w: %s", errDamaged, verdict)
-	}
-	return os.Remove(j.Path() + suspectSuffix)
-}
-
-// readHead loads what the writer keeps in memory and checks that it fits the newest event.
-func (j *Journal) readHead(ctx context.Context) error {
-	var site string
-	var seq edge.Seq
-	var hash []byte
-	err := j.store.row(ctx, `select id, site, head_seq, head_hash from journal`, nil, &j.id, &site, &seq, &hash)
-	if errors.Is(err, sql.ErrNoRows) || (err == nil && len(hash) != 32) {
-		return fmt.Errorf("%w: it lacks its own row", errDamaged)
-	}
-	if err != nil {
-		return err
-	}
-	if site != string(j.opt.Site) {
-		return edge.WithHint(fmt.Errorf("journal belongs to site %q, not %q", site, j.opt.Site),
-			"correct site.id, or give this site a data directory of its own")
-	}
-	j.head = head{seq, [32]byte(hash)}
-	j.last.Store(uint64(seq))
-	var top edge.Seq
-	var topHash []byte
-	err = j.store.row(ctx, `select seq, hash from events order by seq desc limit 1`, nil, &top, &topHash)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-	case err != nil:
-		return err
-	case top > seq || top == seq && string(topHash) != string(hash):
-		return fmt.Errorf("%w: its newest event %d is not the head %d", errDamaged, top, seq)
 	}
 	return j.loadPartitions(ctx)
 }
 
-// setAside renames the damaged file and its clips; their new name is returned.
-func (j *Journal) setAside(cause error) (string, error) {
-	j.closeFile()
-	for n := 1; ; n++ {
-		suffix := fmt.Sprintf(".bad-%d", n)
-		if _, err := os.Lstat(j.Path() + suffix); err == nil {
-			continue // an earlier one has this name
-		}
-		j.opt.Log.Error("journal cannot be read and is set aside", "err", cause, "as", j.Path()+suffix)
-		// The clips first: a kill in between leaves the damaged file to be found again.
-		if err := os.Rename(j.ClipDir(), j.ClipDir()+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", err
-		}
-		if err := os.Mkdir(j.ClipDir(), 0o700); err != nil {
-			return "", err
-		}
-		for _, part := range []string{"-wal", "-shm", suspectSuffix, ""} {
-			if err := os.Rename(j.Path()+part, j.Path()+suffix+part); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return "", err
-			}
-		}
-		return "journal.db" + suffix, syncDir(j.opt.Dir)
-	}
-}
-
 // recover puts right what a kill, a lost file or a damaged journal has left.
-func (j *Journal) recover(ctx context.Context, aside string) error {
-	if aside != "" {
-		if err := j.alone(ctx, func(ctx context.Context, t *tx) error {
-			_, err := t.emit(ctx, edge.Event{
-				Kind: edge.KindEventsLost,
-				Why:  "The journal could not be read. It is kept as " + aside + " and a new one was begun; what the SOC had not received before is in the old one only.",
-				Gap:  &edge.Gap{Reason: "journal damaged"},
-			})
-			return err
-		}); err != nil {
-			return err
-		}
+func (j *Journal) recover(ctx context.Context) error {
+	if err := j.resumeSalvage(ctx); err != nil {
+		return err
+	}
+	if err := j.loadPartitions(ctx); err != nil {
+		return err
 	}
 	if err := j.brokenCommands(ctx); err != nil {
 		return err
@@ -219,6 +178,9 @@ func (j *Journal) recover(ctx context.Context, aside string) error {
 		return err
 	}
 	if err := j.orphanFiles(ctx); err != nil {
+		return err
+	}
+	if err := j.boundQuarantine(ctx); err != nil {
 		return err
 	}
 	j.full = !j.makeReserve()
@@ -245,6 +207,15 @@ func (j *Journal) closeFile() {
 		}
 	}
 	j.read, j.write = nil, nil
+	if j.mark != nil {
+		j.mark.Close() // what is in it was written
+		j.mark = nil
+	}
+	for _, s := range j.salvages {
+		s.carver.close()
+	}
+	j.salvages, j.salvaging = nil, ""
+	j.head, j.cursors, j.marked = head{}, [3]edge.Seq{}, mark{}
 }
 
 func syncDir(dir string) error {

@@ -13,13 +13,23 @@ import (
 const readBytes = 256 << 10
 
 // Read returns events of the lane above after, oldest first: at most max, and no more once they are 256 KiB together.
-// No events and no error: there is nothing (yet).
+// No events and no error: there is nothing (yet). An event that does not fit its hash is never returned: the journal is
+// damaged then, Run ends, and the next Open carries over what is whole.
 func (j *Journal) Read(ctx context.Context, lane edge.Lane, after edge.Seq, max int) ([]edge.Record, error) {
+	recs, err := j.readLane(ctx, lane, after, max)
+	if err != nil {
+		j.met(err)
+		return nil, fmt.Errorf("read %v lane: %w", lane, err)
+	}
+	return recs, nil
+}
+
+func (j *Journal) readLane(ctx context.Context, lane edge.Lane, after edge.Seq, max int) ([]edge.Record, error) {
 	rows, err := j.read.QueryContext(ctx,
 		`select seq, prev, hash, body from events where lane = ? and seq > ? order by seq limit ?`,
 		int64(lane), int64(after), max)
 	if err != nil {
-		return nil, fmt.Errorf("read %v lane: %w", lane, err)
+		return nil, err
 	}
 	defer rows.Close()
 	var out []edge.Record
@@ -27,17 +37,28 @@ func (j *Journal) Read(ctx context.Context, lane edge.Lane, after edge.Seq, max 
 		r := edge.Record{Lane: lane}
 		var prev, hash []byte
 		if err := rows.Scan(&r.Seq, &prev, &hash, &r.Body); err != nil {
-			return nil, fmt.Errorf("read %v lane: %w", lane, err)
+			return nil, err
 		}
 		copy(r.Prev[:], prev)
 		copy(r.Hash[:], hash)
+		if len(prev) != 32 || len(hash) != 32 || chain(r.Prev, r.Body) != r.Hash {
+			return nil, &ChainError{r.Seq, "was changed: its hash does not fit"}
+		}
 		out = append(out, r)
 		size += len(r.Body)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read %v lane: %w", lane, err)
+	return out, rows.Err()
+}
+
+// met tells the writer of damage that somebody else has met.
+func (j *Journal) met(err error) {
+	if !isDamage(err) {
+		return
 	}
-	return out, nil
+	select {
+	case j.broken <- err:
+	default: // it knows already
+	}
 }
 
 // Watermark returns up to which seq the SOC has acked the lane.
@@ -74,8 +95,11 @@ func (j *Journal) Acked(ctx context.Context, lane edge.Lane, through edge.Seq) e
 		if through > t.head.seq {
 			return refusal{fmt.Errorf("%w: %v lane through %d, last is %d", ErrAckBeyond, lane, through, t.head.seq)}
 		}
-		_, err := t.exec(ctx, `update cursors set seq = ? where lane = ? and seq < ?`,
+		n, err := t.exec(ctx, `update cursors set seq = ? where lane = ? and seq < ?`,
 			int64(through), int64(lane), int64(through))
+		if n > 0 {
+			t.cursors[lane] = through
+		}
 		return err
 	})
 }
@@ -97,6 +121,7 @@ func (j *Journal) Rewind(ctx context.Context, lane edge.Lane, to edge.Seq) error
 		if err != nil || n == 0 {
 			return err
 		}
+		t.cursors[lane] = to
 		t.effects.lanes[lane] = true // there is something to send again
 		if err := t.offerAgain(ctx, to); err != nil {
 			return err

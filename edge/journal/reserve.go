@@ -50,6 +50,15 @@ func (j *Journal) relieve(ctx context.Context) bool {
 		j.opt.Log.Error("the data disk is full: the journal lives on its reserve", "dir", j.opt.Dir)
 		return true
 	}
+	if names, err := j.folders(""); err == nil {
+		for _, name := range names { // what is kept of damaged journals is worth less than an event
+			if err := j.forgetFolder(ctx, name); err == nil {
+				if _, err := os.Lstat(filepath.Join(j.quarantineDir(), name)); errors.Is(err, os.ErrNotExist) {
+					return true
+				}
+			}
+		}
+	}
 	// The reserve is used up too: what the SOC has makes room for what it has not.
 	freed := false
 	err := j.alone(ctx, func(ctx context.Context, t *tx) error {

@@ -146,3 +146,16 @@ create table commands (
 ) strict, without rowid;
 
 create index commands_ended on commands (seq) where state <> 'begun';
+
+-- Damaged journals whose events are carried over into this one.
+create table salvages (
+  name text primary key,                   -- folder in quarantine/
+  journal text not null default '',        -- its id; '' when nothing in it tells
+  cause text not null default '',          -- why it was moved there, sentence for people
+  last_seq integer not null default 0,     -- last event that it is known to have had
+  urgent_seq integer not null default 0,   -- its urgent events up to this one have been dealt with
+  routine_seq integer not null default 0,  -- its routine events likewise
+  events integer not null default 0,       -- how many have been carried over
+  begun integer not null default 0 check (begun in (0, 1)), -- 1: its loss is said, its tables are carried over
+  done integer not null default 0 check (done in (0, 1))    -- 1: its events are, too
+) strict, without rowid;

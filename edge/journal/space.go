@@ -269,6 +269,7 @@ func (j *Journal) idle(ctx context.Context) error {
 		}
 		j.opt.Log.Warn("journal: upkeep", "err", err)
 	}
+	j.carryWait = false
 	for len(j.queue) == 0 && (j.space.over || j.space.added >= lookAfter) {
 		edge.Beat(ctx)
 		if err := j.keepSpace(ctx); err != nil {

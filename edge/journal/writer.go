@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"sync"
 	"time"
 
 	"sitewatch/edge"
@@ -34,6 +34,7 @@ type tx struct {
 	*store
 	j       *Journal
 	head    head
+	cursors [3]edge.Seq // by lane
 	effects effects
 }
 
@@ -43,7 +44,8 @@ type effects struct {
 	clips, uploads bool
 	remove         []string // files in clips/ that no row names any more
 	partitions     []Partition
-	bytes          int64 // about how much was added
+	bytes          int64    // about how much was added
+	done           []func() // what else follows from it
 }
 
 // do hands apply to the writer and waits until it is on disk. When ctx ends first the outcome is unknown.
@@ -75,12 +77,24 @@ func (j *Journal) do(ctx context.Context, apply func(context.Context, *tx) error
 }
 
 // Run is the writer. It returns nil after ctx has ended and all that waited then is on disk; an error means that the
-// disk or the file failed and that nothing more was promised to anybody. After an error it may be run again.
+// disk or the file failed and that nothing more was promised to anybody. After ErrDamaged only Close and a new Open help,
+// which moves the file aside; after another error it may be run again.
 func (j *Journal) Run(ctx context.Context) error {
 	if !j.running.CompareAndSwap(false, true) {
 		return errors.New("journal: the writer is running already")
 	}
 	defer j.running.Store(false)
+	check, stopCheck := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { j.runCheck(check) })
+	defer wg.Wait()
+	defer stopCheck()
+	return j.runWriter(ctx)
+}
+
+func (j *Journal) runWriter(ctx context.Context) error {
+	always := make(chan struct{})
+	close(always)
 	work := context.WithoutCancel(ctx) // a commit that has begun is finished
 	tick := time.NewTicker(tickTime)
 	defer tick.Stop()
@@ -88,6 +102,10 @@ func (j *Journal) Run(ctx context.Context) error {
 	for {
 		edge.Beat(ctx)
 		group = group[:0]
+		var spare <-chan struct{} // ready while there is something to do for spare moments
+		if j.carrying() {
+			spare = always
+		}
 		select {
 		case r := <-j.queue:
 			group = append(group, r)
@@ -96,6 +114,13 @@ func (j *Journal) Run(ctx context.Context) error {
 				return err
 			}
 			continue
+		case <-spare:
+			if err := j.carryOn(work); err != nil {
+				return err
+			}
+			continue
+		case err := <-j.broken:
+			return j.fatal(err)
 		case <-ctx.Done():
 			err := j.drain(work, group)
 			j.stop()
@@ -172,9 +197,12 @@ func (j *Journal) writeGroup(ctx context.Context, group []*request) error {
 // fatal returns err when the journal cannot go on. A broken file is marked, so that the next Open looks closely.
 func (j *Journal) fatal(err error) error {
 	switch {
-	case isBroken(err):
-		if e := os.WriteFile(j.Path()+suspectSuffix, []byte(err.Error()+"\n"), 0o600); e != nil {
+	case isBroken(err), errors.As(err, new(*ChainError)), errors.Is(err, ErrDamaged):
+		if e := writeSynced(j.Path()+suspectSuffix, err.Error()+"\n"); e != nil {
 			err = errors.Join(err, e)
+		}
+		if !errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	case isDiskError(err), errors.Is(err, errStuck):
 	default:
@@ -185,7 +213,7 @@ func (j *Journal) fatal(err error) error {
 
 // transact writes the group in one transaction and answers all of it, or, when it returns an error, nobody.
 func (j *Journal) transact(ctx context.Context, group []*request) error {
-	t := &tx{store: j.store, j: j, head: j.head}
+	t := &tx{store: j.store, j: j, head: j.head, cursors: j.cursors}
 	answers := make([]error, len(group))
 	if err := t.begin(ctx); err != nil {
 		return translate(err)
@@ -217,6 +245,11 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 	edge.Crash("journal after commit")
 	j.head = t.head
 	j.last.Store(uint64(t.head.seq))
+	j.cursors = t.cursors
+	if present := (mark{j.id, j.head, j.cursors}); present != j.marked {
+		j.marked = present
+		j.writeMark()
+	}
 	j.finish(t.effects)
 	for i, r := range group {
 		r.done <- answers[i]
@@ -246,6 +279,9 @@ var errStuck = errors.New("journal: the connection is stuck in a transaction")
 
 // finish does what a committed transaction has led to.
 func (j *Journal) finish(e effects) {
+	for _, f := range e.done {
+		f()
+	}
 	j.space.added += e.bytes
 	j.memory.committed(e.partitions)
 	j.removeFiles(e.remove)
