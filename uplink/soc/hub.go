@@ -42,24 +42,6 @@ type link struct {
 	hub      *hub
 	replaced chan struct{} // closed by the hub when a newer one of the same path comes
 	nudge    chan struct{} // capacity 1: there may be new commands; one look finds all of them
-	lanes    *laneTops
-}
-
-// laneTops is how far the lanes of a journal have come since it is connected, by whichever path. Boxes send a lane's events
-// in order and leave none out on any path that they have not had acked, so that everything before is durable, too.
-type laneTops struct {
-	journal edge.JournalID
-
-	mu  sync.Mutex
-	top [edge.Bulk]edge.Seq // by lane
-}
-
-// committed notes that the lane has come up to through, and returns how far it has come.
-func (t *laneTops) committed(lane edge.Lane, through edge.Seq) edge.Seq {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.top[lane] = max(t.top[lane], through)
-	return t.top[lane]
 }
 
 func newHub() *hub {
@@ -108,7 +90,7 @@ func (h *hub) site(id edge.SiteID) *hubSite {
 }
 
 // join makes a connected path known; nil when maxPaths others are connected.
-func (h *hub) join(site edge.SiteID, name, path string, journal edge.JournalID, now edge.Stamp) *link {
+func (h *hub) join(site edge.SiteID, name, path string, now edge.Stamp) *link {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.site(site)
@@ -121,14 +103,6 @@ func (h *hub) join(site edge.SiteID, name, path string, journal edge.JournalID, 
 		s.paths[path] = p
 	}
 	l := &link{site: site, path: path, hub: h, replaced: make(chan struct{}), nudge: make(chan struct{}, 1)}
-	for _, other := range s.paths {
-		if other.link != nil && other.link.lanes.journal == journal {
-			l.lanes = other.link.lanes
-		}
-	}
-	if l.lanes == nil {
-		l.lanes = &laneTops{journal: journal}
-	}
 	if p.link != nil {
 		close(p.link.replaced)
 	}

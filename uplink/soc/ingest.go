@@ -17,8 +17,9 @@ import (
 // lateAfter is when an event counts as late (P9).
 const lateAfter = 30 * time.Second
 
-// events commits a batch and acks it. The ack is pushed only after the ledger has it durably, and says how far the lane is,
-// whichever path the rest of it came by.
+// events commits a batch and acks it. The ack is pushed only after the ledger has it durably. It goes up to the last record of
+// the batch, new or not: a box sends a lane without leaving out what has not been acked, whatever its other paths carry, so that
+// everything before is here; and it counts on acks to tell of this stream only.
 func (x *session) events(ctx context.Context, m *wire.Events) error {
 	lane, ok := wire.LaneOf(m.GetLane())
 	if !ok {
@@ -45,7 +46,6 @@ func (x *session) events(ctx context.Context, m *wire.Events) error {
 	edge.Crash("soc committed before ack")
 	x.count(lane, out)
 	x.last = max(x.last, through)
-	through = x.link.lanes.committed(lane, through)
 	return x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Ack{Ack: &wire.Ack{Lane: m.GetLane(), Through: uint64(through)}}})
 }
 

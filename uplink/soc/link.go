@@ -227,7 +227,7 @@ func (x *session) hello(ctx context.Context, h *wire.Hello) error {
 		return x.broke(ctx, err)
 	}
 	x.last = edge.Seq(h.GetLastSeq())
-	if x.link = x.hub.join(x.site, wire.Text(h.GetName()), h.GetPath(), x.journal, now); x.link == nil {
+	if x.link = x.hub.join(x.site, wire.Text(h.GetName()), h.GetPath(), now); x.link == nil {
 		x.metrics.refused.WithLabelValues("paths").Inc()
 		return status.Errorf(codes.ResourceExhausted, "the box is connected by %d other paths", maxPaths)
 	}

@@ -85,7 +85,7 @@ func (e *estate) connect(site edge.SiteID, path string) (off func()) {
 		e.t.Fatal(err)
 	}
 	s := e.s
-	l := s.hub.join(site, "Shop", path, "j", now)
+	l := s.hub.join(site, "Shop", path, now)
 	ctx, cancel := context.WithCancel(e.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
