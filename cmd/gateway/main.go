@@ -4,8 +4,8 @@ package main
 
 import (
 	"context"
+
 	"sitewatch/cmd/cli"
-	"sitewatch/edge"
 )
 
 type commands struct {
@@ -26,6 +26,3 @@ func main() {
 type configFlag struct {
 	Config string `help:"Configuration file." default:"/etc/sitewatch/gateway.yaml" type:"path" placeholder:"FILE"`
 }
-
-// systemClock is one clock for the whole program.
-func systemClock() edge.Clock { return edge.NewSystemClock() }

@@ -53,7 +53,10 @@ func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.
 	if b.journal, err = journal.Open(ctx, opt); err != nil {
 		return nil, err
 	}
-	if err := b.wire(ctx); err != nil {
+	if err = b.recall(ctx); err == nil {
+		err = b.wire(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.journal.Close())
 	}
 	return b, nil

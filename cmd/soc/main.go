@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sitewatch/cmd/cli"
@@ -16,6 +17,8 @@ type commands struct {
 	Run     runCmd         `cmd:"" help:"Run the receiver until it is told to stop."`
 	Check   checkCmd       `cmd:"" help:"Check the configuration; list every problem at once."`
 	Claim   claimCmd       `cmd:"" help:"Print a one-time token with which a site's box enrols within 24 hours."`
+	Revoke  revokeCmd      `cmd:"" help:"Refuse a site's box at once, such as a stolen one, until a new claim lets one in."`
+	CA      caCmd          `cmd:"" name:"ca" help:"Show or replace the certificate authority; no box needs to be touched."`
 	Version cli.VersionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -53,28 +56,13 @@ func (c *checkCmd) Run(o cli.Out) error {
 	if c.Print {
 		return s.Print(o)
 	}
+	problems, advice := soc.CheckTrust(s.Data, edge.NewSystemClock())
+	for _, a := range advice {
+		fmt.Fprintln(o, "advice:", a)
+	}
+	if len(problems) > 0 {
+		return errors.Join(problems...)
+	}
 	_, err = fmt.Fprintf(o, "%s: no problems\n", c.Config)
-	return err
-}
-
-type claimCmd struct {
-	configFlag
-	Site string `required:"" help:"The site's id, as in its gateway.yaml."`
-}
-
-// Run prints the token alone. The receiver may be running, or never have run.
-func (c *claimCmd) Run(o cli.Out) error {
-	s, err := c.load()
-	if err != nil {
-		return err
-	}
-	if !edge.ValidID(c.Site) {
-		return cli.ConfigError{Problems: []config.Problem{{What: fmt.Sprintf("--site %q is no site id", c.Site), Hint: "use 1 to 32 letters, digits and hyphens"}}}
-	}
-	token, err := soc.Claim(s.Data, edge.SiteID(c.Site), edge.NewSystemClock())
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(o, token)
 	return err
 }

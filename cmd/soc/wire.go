@@ -60,7 +60,7 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	if err != nil {
 		return err
 	}
-	web := api.New(api.Options{Ledger: led, Presence: receiver, Clock: clock, Log: log, Gatherer: metrics, Console: page,
+	web := api.New(api.Options{Ledger: led, Presence: receiver, Certificates: receiver, Clock: clock, Log: log, Gatherer: metrics, Console: page,
 		ClipPath: func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string {
 			return soc.ClipPath(cfg.ClipsDir(), site, id, part)
 		}})

@@ -64,10 +64,15 @@ func (s *Server) certified(ctx context.Context) (standing, error) {
 
 // admit judges a certificate by what is trusted at this moment.
 func (s *Server) admit(chain []*x509.Certificate) (standing, error) {
-	if _, err := s.ca.refresh(); err != nil {
-		s.o.Log.Debug("what is trusted cannot be read", "err", err) // runTrust says so once
-	}
+	s.look()
 	return s.ca.admit(chain)
+}
+
+// look takes over what another process has changed. What cannot be read leaves all as it was; runTrust says so once.
+func (s *Server) look() {
+	if _, err := s.ca.refresh(); err != nil {
+		s.o.Log.Debug("what is trusted cannot be read", "err", err)
+	}
 }
 
 // siteIn is the site that a certificate names, for a log line about one that is not taken.
@@ -82,6 +87,7 @@ func siteIn(c *x509.Certificate) edge.SiteID {
 // Enrol trades a token's secret for a certificate. It is the one method without client certificate.
 func (s *Server) Enrol(ctx context.Context, r *wire.EnrolRequest) (*wire.EnrolReply, error) {
 	site := edge.SiteID(r.GetSite())
+	s.look()
 	cert, err := s.claims.Redeem(ctx, site, r.GetSecret(), r.GetCsr())
 	if err == nil {
 		err = s.boxes.enrolled(site, cert)

@@ -189,7 +189,10 @@ func (s *Server) tls() *tls.Config {
 		MinVersion:     tls.VersionTLS13,
 		ClientAuth:     tls.RequestClientCert,
 		Time:           func() time.Time { return s.o.Clock.Now().Wall },
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.ca.Server() },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			s.look()
+			return s.ca.Server()
+		},
 	}
 }
 

@@ -33,10 +33,19 @@ type Presence interface {
 	Paths(site edge.SiteID) []ledger.Path
 }
 
+// Certificates knows with what the boxes have come.
+type Certificates interface {
+	// Certificate is until when the one is good that the site's box was last seen with, and what it is worth now.
+	Certificate(site edge.SiteID) (expires time.Time, expired, revoked, known bool)
+}
+
 // Options of the API.
 type Options struct {
 	Ledger   ledger.Ledger
 	Presence Presence
+	// Certificates may be nil: then nothing is known of them.
+	Certificates Certificates
+
 	ClipPath func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string
 	Console  http.Handler // serves / and what is below it
 	Clock    edge.Clock

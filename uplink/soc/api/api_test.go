@@ -43,6 +43,9 @@ func (f *front) Online(site edge.SiteID) (time.Time, bool) { return at(99), site
 func (f *front) Paths(site edge.SiteID) []ledger.Path {
 	return []ledger.Path{{Site: site, Name: "mobile", Heard: at(98), Lost: true}, {Site: site, Name: "broadband", Heard: at(99)}}
 }
+func (f *front) Certificate(edge.SiteID) (expires time.Time, expired, revoked, known bool) {
+	return at(0), true, false, true
+}
 func (f *front) Nudge(site edge.SiteID) { f.nudged = append(f.nudged, site) }
 
 func at(s int) time.Time { return time.Date(2026, 11, 23, 12, 0, s, 125e6, time.UTC) }
@@ -57,7 +60,7 @@ func newFront(t testing.TB) *front {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { f.led.Run(ctx) })
-	f.srv = httptest.NewServer(New(Options{Ledger: f.led, Presence: f, Clock: edge.NewSystemClock(), Log: log, Gatherer: prometheus.NewRegistry(),
+	f.srv = httptest.NewServer(New(Options{Ledger: f.led, Presence: f, Certificates: f, Clock: edge.NewSystemClock(), Log: log, Gatherer: prometheus.NewRegistry(),
 		ClipPath: func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string {
 			return filepath.Join(f.clips, fmt.Sprintf("%s-%d", id, part))
 		}}).Handler())
@@ -135,7 +138,7 @@ func TestEventHasEveryField(t *testing.T) {
 	if diff := cmp.Diff(want, f.get("/api/v1/events")); diff != "" {
 		t.Error(diff)
 	}
-	want = `{"items":[{"id":"0417","name":"Demo","kind":"shop","connected":true,"last_seen":"2026-11-23T12:01:39.125Z","version":"1","journals":[{"id":"abababababababababababababababab","watermarks":{"urgent":2,"routine":1,"bulk":1},"last_seq":2,"gaps":[]}],"paths":[{"path":"broadband","connected":true,"last_seen":"2026-11-23T12:01:39.125Z"},{"path":"mobile","connected":false,"last_seen":"2026-11-23T12:01:38.125Z"}]}]}` + "\n"
+	want = `{"items":[{"id":"0417","name":"Demo","kind":"shop","connected":true,"last_seen":"2026-11-23T12:01:39.125Z","version":"1","journals":[{"id":"abababababababababababababababab","watermarks":{"urgent":2,"routine":1,"bulk":1},"last_seq":2,"gaps":[]}],"paths":[{"path":"broadband","connected":true,"last_seen":"2026-11-23T12:01:39.125Z"},{"path":"mobile","connected":false,"last_seen":"2026-11-23T12:01:38.125Z"}],"certificate":{"expires_at":"2026-11-23T12:00:00.125Z","expired":true,"revoked":false}}]}` + "\n"
 	if diff := cmp.Diff(want, f.get("/api/v1/sites")); diff != "" {
 		t.Error(diff)
 	}

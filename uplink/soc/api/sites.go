@@ -18,6 +18,15 @@ type site struct {
 	Version   string      `json:"version"`
 	Journals  []journal   `json:"journals"`
 	Paths     []path      `json:"paths"`
+
+	Certificate certificate `json:"certificate"`
+}
+
+// certificate is what the box was last seen with. An expired one is taken all the same: the box was off for long, or cannot renew.
+type certificate struct {
+	ExpiresAt stamp `json:"expires_at"`
+	Expired   bool  `json:"expired"`
+	Revoked   bool  `json:"revoked"`
 }
 
 // path is a way by which the box reaches the SOC; its name is "" when the box has only one.
@@ -69,6 +78,11 @@ func (a *API) presentSite(k *ledger.Site) site {
 	}
 	for _, p := range a.o.Presence.Paths(k.ID) {
 		s.Paths = append(s.Paths, path{Path: p.Name, Connected: !p.Lost, LastSeen: stamp(p.Heard)})
+	}
+	if c := a.o.Certificates; c != nil {
+		if expires, expired, revoked, known := c.Certificate(k.ID); known {
+			s.Certificate = certificate{stamp(expires), expired, revoked}
+		}
 	}
 	slices.SortFunc(s.Paths, func(a, b path) int { return cmp.Compare(a.Path, b.Path) })
 	for _, j := range k.Journals {
