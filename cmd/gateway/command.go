@@ -12,7 +12,7 @@ import (
 
 // Bounds of a clip that the SOC asks for. One that ends later would take a cutter's place from an alarm's clip for too long.
 const (
-	askedSpan  = time.Hour
+	askedSpan  = 10 * time.Minute
 	askedAhead = 5 * time.Minute
 )
 
@@ -76,7 +76,7 @@ func (b *box) askedWrong(c edge.Command, now time.Time) string {
 	case !known:
 		return fmt.Sprintf("the site has no camera %q", c.Camera)
 	case !c.From.Before(c.To) || c.To.Sub(c.From) > askedSpan:
-		return "the span is empty or longer than an hour"
+		return fmt.Sprintf("the span is empty or longer than %s", askedSpan)
 	case c.To.Sub(now) > askedAhead:
 		return fmt.Sprintf("the span ends %s from now, more than %s", c.To.Sub(now).Round(time.Second), askedAhead)
 	}

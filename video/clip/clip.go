@@ -84,11 +84,16 @@ type span struct{ at, from, to time.Duration }
 
 // spanOf measures by Mono, for a job of the present boot (edge/TIME.md). From and To are of the wall clock at arrival and
 // At is of the commit a moment later; when the alarm is outside of what they span, the wall clock was stepped in between.
-// How long the clip should be is certain even then, and the alarm is put into its middle.
+// How long the clip should be is certain even then, and the alarm is put into its middle. A clip that somebody asks for has
+// no alarm; its still is of its beginning.
 func spanOf(job edge.ClipJob, now edge.Stamp) span {
 	at := min(job.At.Mono, now.Mono)
 	length := min(max(job.To.Sub(job.From), 0), maxSpan)
 	before := job.At.Wall.Sub(job.From)
+	if job.Kind == edge.KindCommandDone { // somebody asks for those minutes by the wall clock, and for no others
+		from := at - before
+		return span{at: from, from: from, to: from + length}
+	}
 	if before < 0 || before > length+maxSpan {
 		before = length / 2
 	}

@@ -82,7 +82,11 @@ func (j *cutting) runBoth(ctx context.Context, camera Camera, s span) (edge.Clip
 
 // cut writes the temporary file.
 func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.ClipFact, err error) {
-	readCtx, cancel := context.WithTimeout(ctx, max(0, s.to+grace-j.opt.Clock.Now().Mono))
+	patience := s.to + grace - j.opt.Clock.Now().Mono
+	if j.job.Kind == edge.KindCommandDone {
+		patience = max(patience, grace) // what is asked for may be long past, and in the ring
+	}
+	readCtx, cancel := context.WithTimeout(ctx, max(0, patience))
 	defer cancel()
 	var f *file
 	defer func() {
@@ -108,6 +112,9 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 			break
 		}
 		if u.Arrival.Mono > s.to {
+			if f == nil && j.job.Kind == edge.KindCommandDone {
+				return fact, lostf("the box has no pictures of that time any more; its oldest are of %s", u.Arrival.Wall.UTC().Format(time.TimeOnly+" UTC"))
+			}
 			complete = true
 			break
 		}

@@ -97,3 +97,31 @@ func TestCameraThatDiedLongBeforeTheAlarm(t *testing.T) {
 		t.Errorf("lost because %q, want %q", lost, want)
 	}
 }
+
+// Somebody asks for pictures of certain minutes: they get those or none, never others.
+func TestAskedClip(t *testing.T) {
+	const sec = time.Second
+	for name, c := range map[string]struct {
+		before, after time.Duration // of the moment of asking
+		lost          string
+		first         time.Duration
+	}{
+		"what is in the ring still":   {20 * sec, -10 * sec, "", 10 * sec},
+		"from then until a bit later": {5 * sec, 4 * sec, "", 25 * sec},
+		"what was never there":        {50 * time.Minute, -49 * time.Minute, "the box has no pictures of that time any more; its oldest are of " + wall0.UTC().Format(time.TimeOnly) + " UTC", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRing()
+			scripted(t, r, 0, 400)
+			job := alarm(30*sec, c.before, c.after)
+			job.Kind = edge.KindCommandDone
+			fact, _, lost := cutOne(t, t.TempDir(), r, 30*sec, job, nil)
+			if lost != c.lost {
+				t.Fatalf("lost because %q, want %q", lost, c.lost)
+			}
+			if first := fact.From.Sub(wall0); lost == "" && (first > c.first || first < c.first-2*sec) {
+				t.Errorf("begins at %v, want the IDR at or before %v", first, c.first)
+			}
+		})
+	}
+}
