@@ -167,11 +167,9 @@ func (c *credential) save(dir string) error {
 		pem.Encode(&cas, &pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}) // a Buffer takes all
 	}
 	leaf := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.leaf.Raw})
-	edge.Crash("identity before certificate")
 	if err := durable.WriteFile(filepath.Join(dir, certFile), append(leaf, cas.Bytes()...), 0o644); err != nil {
 		return err
 	}
-	edge.Crash("identity between certificate and authorities")
 	return durable.WriteFile(filepath.Join(dir, caFile), cas.Bytes(), 0o644)
 }
 

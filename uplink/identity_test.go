@@ -1,14 +1,18 @@
 package uplink
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
+	mrand "math/rand/v2"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -182,6 +186,77 @@ func TestCertificateIsReplacedAsAWhole(t *testing.T) {
 	}
 	if err := third.save(id.dir); err != nil || !id.Certificate().Equal(third.leaf) {
 		t.Errorf("an enrolment beside the running program is not taken up (%v)", err)
+	}
+}
+
+// identityEnv makes TestWritesIdentities the process that is killed: it names the folder.
+const identityEnv = "SITEWATCH_TEST_IDENTITY"
+
+// TestWritesIdentities renews for ever, in a process of its own.
+func TestWritesIdentities(t *testing.T) {
+	dir := os.Getenv(identityEnv)
+	if dir == "" {
+		t.Skip("part of TestKilledWhileRenewing")
+	}
+	a, b := newAuthority(t, "a"), newAuthority(t, "b")
+	key, err := makeKey(filepath.Join(dir, keyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; ; i++ {
+		by, cas := a, []*x509.Certificate{a.cert}
+		if i%2 == 1 {
+			by, cas = b, []*x509.Certificate{b.cert, a.cert}
+		}
+		next, err := newCredential(key, by.box(t, "1", key), cas)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := LoadIdentity(dir); errors.Is(err, ErrNotEnrolled) {
+			err = next.save(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+		} else if err != nil {
+			t.Fatal(err)
+		} else if err := id.replace(id.present(), next); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			os.Stdout.WriteString("enrolled\n")
+		}
+	}
+}
+
+func TestKilledWhileRenewing(t *testing.T) {
+	dir := t.TempDir()
+	for range 25 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestWritesIdentities$")
+		cmd.Env = append(os.Environ(), identityEnv+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); line != "enrolled\n" {
+			cmd.Process.Kill()
+			t.Fatalf("it says %q, %v", line, err)
+		}
+		<-time.After(mrand.N(30 * time.Millisecond))
+		cmd.Process.Kill()
+		cmd.Wait()
+		id, err := LoadIdentity(dir)
+		if err != nil {
+			t.Fatalf("after a kill: %v", err)
+		}
+		if _, err := loadCerts(filepath.Join(dir, caFile)); err != nil {
+			t.Errorf("the copy of the authorities: %v", err)
+		}
+		if id.Site != "1" {
+			t.Errorf("site %q", id.Site)
+		}
 	}
 }
 

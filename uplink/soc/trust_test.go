@@ -212,6 +212,37 @@ func TestFilesOfTrustAreChecked(t *testing.T) {
 	}
 }
 
+func TestRolloverThatWasCutShort(t *testing.T) {
+	data, clk := t.TempDir(), newClock()
+	r, err := OpenRollover(data, clk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ca.makeAuthority("ca-2", r.ca.issuing()); err != nil { // and then the process was killed
+		t.Fatal(err)
+	}
+	if ps, advice := CheckTrust(data, clk); len(ps)+len(advice) != 0 {
+		t.Errorf("%v %v", ps, advice)
+	}
+	a, err := r.New()
+	if err != nil || a.Name != "ca-2" || !a.Vouched {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	if err := r.Switch(false); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := r.ca.Server()
+	if err != nil || cert.Leaf.CheckSignatureFrom(r.ca.issuing().cert) != nil || len(cert.Certificate) != 4 {
+		t.Errorf("the SOC presents %d certificates (%v)", len(cert.Certificate), err)
+	}
+	if err := os.Remove(r.ca.path("ca-key.pem")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenCA(r.ca.dir, clk); err != nil {
+		t.Errorf("without the old one's key, which nothing needs any more: %v", err)
+	}
+}
+
 func TestEndOfAnAuthorityIsToldInTime(t *testing.T) {
 	data, clk := t.TempDir(), newClock()
 	if ps, advice := CheckTrust(data, clk); len(ps)+len(advice) != 0 {
