@@ -160,7 +160,7 @@ func fallSilent(t *testing.T, beat time.Duration) {
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
-	silence := 3*beat + time.Second
+	silence := 3 * beat
 	back := 30*time.Second + beat // the box tries again every 15 s, and a try may take 10 s
 	alarm := func() {
 		t.Helper()

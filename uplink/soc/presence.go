@@ -61,8 +61,9 @@ func newPresence(beat time.Duration) *presence {
 	return &presence{beat: beat, sites: map[edge.SiteID]*siteLine{}}
 }
 
-// silence is how long a path must be silent to be lost.
-func (p *presence) silence() time.Duration { return missed * p.beat }
+// silence is how long a path must be silent to be lost: a little less than `missed` heartbeats, so that within those it is seen,
+// durable and told.
+func (p *presence) silence() time.Duration { return missed*p.beat - p.beat/8 }
 
 // load takes up what an earlier run has told. Nobody is lost anew before all have had time to come back.
 func (p *presence) load(l ledger.Presence, now edge.Stamp) {

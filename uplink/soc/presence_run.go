@@ -25,7 +25,7 @@ func (s *Server) RunPresence(ctx context.Context) error {
 			s.hub.remember(x.id, x.name, name)
 		}
 	}
-	look := time.NewTicker(min(lookEvery, s.o.Heartbeat/4))
+	look := time.NewTicker(min(lookEvery, s.o.Heartbeat/16))
 	defer look.Stop()
 	for {
 		edge.Beat(ctx)
