@@ -18,7 +18,7 @@ type linkBenchCmd struct {
 	Bin   string   `help:"Folder with the programs." default:"bin" type:"path"`
 	Dir   string   `help:"Folder for the bench's files, which are kept: the programs' logs and data, each alarm's time as CSV. A temporary one when left out." type:"path" placeholder:"DIR"`
 	N     int      `name:"n" help:"Alarms per figure. 1000 are needed for a p99 that means something; fewer are quick." default:"1000"`
-	Rows  []string `help:"Rows to measure, by name, for example 2mbit,loss. All when left out." sep:"," placeholder:"ROW,..."`
+	Rows  []string `help:"Rows to measure, by name, for example 2mbit,loss. All that the table of the README has when left out." sep:"," placeholder:"ROW"`
 	Plain bool     `help:"Measure plain gRPC beside it (one connection, two streams, defaults)." default:"true" negatable:""`
 	SVG   string   `name:"svg" help:"Draw the latencies into this file." type:"path" placeholder:"FILE"`
 	Seed  uint64   `help:"Of random loss and of the moments of the alarms." default:"1"`
@@ -37,9 +37,17 @@ const (
 
 // Help is printed by --help.
 func (linkBenchCmd) Help() string {
+	var keys strings.Builder
+	for _, r := range benchRows() {
+		fmt.Fprintf(&keys, "\n  %-8s %s", r.Key, r.Title)
+		if r.Extra {
+			keys.WriteString(" (only when named)")
+		}
+	}
 	return `Each row has a link of its own (see 'sitesim link --help'), with a real gateway on one side and a real SOC on the other.
 An alarm is measured from the last byte of the panel's block on the gateway's pty to the SOC's commit, on one clock: first with the
-link idle, then while the box uploads clips without end, then over plain gRPC with the same load.`
+link idle, then while the box uploads clips without end, then over plain gRPC with the same load. The rows:
+` + keys.String()
 }
 
 // Run measures the rows one after the other and prints the table.
@@ -65,7 +73,7 @@ func (c *linkBenchCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 	}
 	var results []benchResult
 	for _, row := range rows {
-		if len(c.Rows) > 0 && !slices.Contains(c.Rows, row.Key) {
+		if len(c.Rows) == 0 && row.Extra || len(c.Rows) > 0 && !slices.Contains(c.Rows, row.Key) {
 			continue
 		}
 		fmt.Fprintf(e, "%s ...\n", row.Title)

@@ -15,6 +15,7 @@ type benchRow struct {
 	Line    link.Traits // both ways
 	Second  link.Traits // of the second line, where there is one
 	Plain   bool        // plain gRPC is measured beside it
+	Extra   bool        // measured only when it is named
 	measure func(context.Context, *benchRun) error
 
 	P50 float64 // most that the median under load may be, in medians of the idle link; 0: not asked
@@ -42,6 +43,8 @@ func benchRows() []benchRow {
 			Line: link.Traits{Rate: 20 * mbit, Delay: 10 * time.Millisecond, Queue: 256 << 10}},
 		{Key: "256kbit", measure: measureLoad, Plain: true, Title: "256 kbit/s, 120 ms, 64 KiB queue", OverMessage: 2,
 			Line: link.Traits{Rate: 256 * kbit, Delay: 60 * time.Millisecond, Queue: 64 << 10}},
+		{Key: "ef", measure: measureLoad, Extra: true, Title: "2 Mbit/s, 50 ms, 256 KiB queue, routers honour DSCP", P50: 1.2, P99: 1.5, Bulk: 0.85,
+			Line: link.Traits{Rate: 2 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10, Priority: true}},
 		{Key: "fall", measure: measureFall, Title: "10 Mbit/s falling to 1 Mbit/s, 50 ms, 256 KiB queue",
 			Line: link.Traits{Rate: 10 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10}},
 		{Key: "silence", measure: measureSilence, Title: "first of two paths dies in silence; 2 Mbit/s, 50 ms and 1 Mbit/s, 120 ms",

@@ -25,15 +25,15 @@ const (
 
 // plotSeries are the bars of a row.
 type plotSeries struct {
-	name, color string
-	of          func(benchResult) []sample
+	key, name, color string
+	of               func(benchResult) []sample
 }
 
 func plotted() []plotSeries {
 	return []plotSeries{
-		{"Sitewatch, idle link", "#8a8f98", func(r benchResult) []sample { return r.Idle }},
-		{"Sitewatch under load", "#0a7d4b", func(r benchResult) []sample { return r.Loaded }},
-		{"plain gRPC under load", "#c0392b", func(r benchResult) []sample { return r.Plain }},
+		{"idle", "Sitewatch, idle link", "#8a8f98", func(r benchResult) []sample { return r.Idle }},
+		{"load", "Sitewatch under load", "#0a7d4b", func(r benchResult) []sample { return r.Loaded }},
+		{"plain", "plain gRPC under load", "#c0392b", func(r benchResult) []sample { return r.Plain }},
 	}
 }
 

@@ -84,7 +84,7 @@ func (r benchResult) writeCSV(path string) error {
 	b.WriteString("part,at_ms,took_ms\n")
 	for _, s := range plotted() {
 		for _, x := range s.of(r) {
-			fmt.Fprintf(&b, "%s,%.3f,%.3f\n", s.name, float64(x.At)/float64(time.Millisecond), float64(x.Took)/float64(time.Millisecond))
+			fmt.Fprintf(&b, "%s,%.3f,%.3f\n", s.key, float64(x.At)/float64(time.Millisecond), float64(x.Took)/float64(time.Millisecond))
 		}
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
