@@ -34,7 +34,6 @@ type shop struct {
 	soc  *station
 	dir  string
 	id   *uplink.Identity
-	last edge.Seq
 }
 
 func (s *station) token(site edge.SiteID) string {
