@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sitewatch/cmd/cli"
 	"sitewatch/edge"
+	"sitewatch/edge/journal"
 )
 
 // systemClock is one clock for the whole program.
@@ -37,4 +39,52 @@ func (b *box) recall(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const (
+	clockLook  = 10 * time.Second
+	clockGrace = 2 * time.Minute // NTP and the SOC may need as long after a boot
+)
+
+// runClock makes a clock that nothing tells the time an event (P8), and its end.
+func (b *box) runClock(ctx context.Context) error {
+	w := clockWatch{bad: b.losses[journal.Loss{Kind: edge.KindClockBad}]}
+	t := time.NewTicker(clockLook)
+	defer t.Stop()
+	for {
+		if ev, due := w.look(b.clock.Now()); due {
+			if err := b.desk.Report(ctx, ev); err == nil {
+				w.bad = !w.bad
+			} else if ctx.Err() == nil {
+				b.log.Error("the state of the clock is not journalled", "err", err)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// clockWatch decides when the clock is worth an event.
+type clockWatch struct {
+	bad   bool // has been said
+	good  edge.Stamp
+	began bool // good is set
+}
+
+// look says what is to be reported; the caller turns bad over when it has been.
+func (w *clockWatch) look(now edge.Stamp) (ev edge.Event, due bool) {
+	unset := now.ClockState() == edge.ClockUnset
+	if !unset || !w.began {
+		w.good, w.began = now, true
+	}
+	switch gone, _ := now.Since(w.good); {
+	case w.bad && !unset:
+		return edge.Event{Kind: edge.KindClockBad.Restored(), Why: "The box's clock is told the time again."}, true
+	case !w.bad && unset && gone >= clockGrace:
+		return edge.Event{Kind: edge.KindClockBad, Why: "The box's clock is not set: NTP does not keep it, and the SOC has not told the time."}, true
+	}
+	return ev, false
 }

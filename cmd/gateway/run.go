@@ -67,6 +67,7 @@ func (b *box) run(ctx context.Context) error {
 	for _, l := range b.lines {
 		tree.Go(supervise.Task{Name: edge.TaskName("panel/" + l.Stats().Panel), Run: l.Run})
 	}
+	tree.Go(supervise.Task{Name: "clock", Run: b.runClock})
 	tree.Go(supervise.Task{Name: "uplink", Run: b.runUplink})
 	return tree.Run(ctx)
 }
