@@ -52,6 +52,9 @@ type Options struct {
 	Panels  map[edge.PanelID]Panel
 	Before  time.Duration // how much of a clip is before the alarm
 	After   time.Duration // and after
+	// Disk says why nothing is durable; nil: it is. When it is not nil each signal is journalled and then refused, so that no
+	// panel is acknowledged (P1), and what a panel therefore repeats is taken for the same as long as it goes on.
+	Disk error
 }
 
 // Desk is where all signals and reports of a site arrive.

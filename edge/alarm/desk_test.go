@@ -643,3 +643,20 @@ func TestManyPanelsAtOnce(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestNothingIsAckedWhileTheDiskFails: the SOC hears of it once, however often the panel says it, and the panel hears nothing.
+func TestNothingIsAckedWhileTheDiskFails(t *testing.T) {
+	s := newShop(t)
+	s.opt.Disk = errors.New("the data disk fails")
+	for range 200 {
+		sig := block("FA", "FA1011")
+		sig.At, sig.Opened = s.clock.Advance(3*time.Second), s.began
+		if err := s.Panel("fire").Signal(t.Context(), sig); !errors.Is(err, s.opt.Disk) {
+			t.Fatalf("Signal = %v; the panel would be acked", err)
+		}
+		s.settle("fire")
+	}
+	if got := s.kinds(); got != "fire" {
+		t.Errorf("events = %s, want one fire", got)
+	}
+}

@@ -63,6 +63,9 @@ func (s *Sink) Signal(ctx context.Context, sigs ...edge.Signal) error {
 		s.loaded = false
 		return fmt.Errorf("signal of panel %s: %w", s.panel, err)
 	}
+	if s.desk.opt.Disk != nil {
+		return fmt.Errorf("signal of panel %s is not durable: %w", s.panel, s.desk.opt.Disk)
+	}
 	return nil
 }
 
@@ -84,6 +87,9 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 		}
 		if again {
 			s.desk.opt.Log.Debug("panel repeated itself", "panel", s.panel)
+			if s.desk.opt.Disk != nil {
+				s.memory.At = sig.At // it was not acked and goes on
+			}
 			if sig.Kind != edge.KindAmended && resent == 0 {
 				s.said[sig.Opened.Mono] = spoken{s.memory.Event, sig.At}
 				s.memory.EventAt = sig.At // the text comes after an ack that the panel has heard, however many were lost
@@ -206,6 +212,9 @@ func (s *Sink) Settle(ctx context.Context) error {
 		return fmt.Errorf("settle panel %s: %w", s.panel, err)
 	}
 	defer s.give()
+	if s.desk.opt.Disk != nil {
+		return nil // nothing was acked: it knows nothing
+	}
 	if s.loaded && (s.memory.Settled || s.memory.Event == 0 && len(s.memory.Keys) == 0) {
 		return nil
 	}

@@ -282,7 +282,7 @@ func TestTruncated(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s/%s/%d", name, file, size), func(t *testing.T) {
 					how := s.damage(t, func(dir string) { must(t, os.Truncate(filepath.Join(dir, file), size)) })
-					if file == "journal.db" && how != asideNew {
+					if file == "journal.db" && how != asideNew && (clean || size < n/2) { // else the log may hold what is cut off
 						t.Errorf("%s cut to %d of %d bytes: %s", file, size, n, how)
 					}
 					if file == "journal.mark" && how != whole {

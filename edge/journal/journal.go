@@ -48,7 +48,9 @@ type Options struct {
 	ClipLimitBytes int64                                // of all files in Dir/clips together; 0: DefaultClipLimitBytes
 	Sign           func(message []byte) ([]byte, error) // signs anchors and gaps with the box's key; nil: they stay unsigned
 
-	checkBytes int64 // in tests: how large a file is read whole at Open; 0: checkBytes
+	endWhenFull bool  // Run ends when an event found no room: somebody else knows what to do
+	memory      bool  // Dir is no disk: no reserve is kept there
+	checkBytes  int64 // in tests: how large a file is read whole at Open; 0: checkBytes
 }
 
 // Journal is one open journal. Make one with Open, let its Run run, Close it after Run has returned.

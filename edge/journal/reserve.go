@@ -20,6 +20,9 @@ func (j *Journal) reservePath() string { return filepath.Join(j.opt.Dir, "journa
 
 // makeReserve takes the reserve's room on the disk, when there is plenty. It says whether the reserve is there.
 func (j *Journal) makeReserve() bool {
+	if j.opt.memory {
+		return true
+	}
 	if st, err := os.Stat(j.reservePath()); err == nil && st.Size() == reserveBytes {
 		return true
 	}

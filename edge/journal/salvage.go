@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"sitewatch/edge"
 )
@@ -103,6 +104,9 @@ func (s *salvage) look(dir string, through [3]edge.Seq) (err error) {
 	return nil
 }
 
+// memory says that it is no damaged journal, but one that was kept in memory while the disk failed.
+func (s *salvage) memory() bool { return strings.HasPrefix(s.cause, memoryCause) }
+
 // reckon counts the events above what was acked in both lanes that were not found. Some of them may have been acked, or
 // deleted with a gap of their own: it is an upper bound, and 0 means that nothing is lost.
 func (s *salvage) reckon(acked [3]edge.Seq) {
@@ -138,8 +142,12 @@ func (s *salvage) begin(ctx context.Context, t *tx) error {
 	default:
 		why += fmt.Sprintf("up to %d are lost.", s.missing)
 	}
-	if _, err := t.emit(ctx, edge.Event{Kind: edge.KindEventsLost, Why: why,
-		Gap: &edge.Gap{Events: s.missing, Reason: "journal damaged"}}); err != nil {
+	ev := edge.Event{Kind: edge.KindEventsLost, Why: why, Gap: &edge.Gap{Events: s.missing, Reason: "journal damaged"}}
+	if s.memory() && s.missing == 0 {
+		ev = edge.Event{Kind: edge.KindDiskFailing.Restored(), Why: fmt.Sprintf("The data disk can be written again. Meanwhile events were in memory only, as journal %s; "+
+			"%d of them, which the SOC had not acked, follow.", s.id, n)}
+	}
+	if _, err := t.emit(ctx, ev); err != nil {
 		return err
 	}
 	if err := s.tables.takeOver(ctx, t); err != nil {
@@ -198,7 +206,11 @@ func (s *salvage) carryEvent(ctx context.Context, t *tx, r edge.Record, carried 
 	} else {
 		ev.Amends = s.seqs[ev.Amends] // 0: the SOC has what it amends under its old number, or it is lost
 	}
-	from := fmt.Sprintf("(From damaged journal %.8s, event %d.)", ev.Journal, r.Seq)
+	what := "damaged journal"
+	if s.memory() {
+		what = "the journal in memory"
+	}
+	from := fmt.Sprintf("(From %s %.8s, event %d.)", what, ev.Journal, r.Seq)
 	why := ev.Why
 	if ev.Why = from; why != "" {
 		ev.Why = why + " " + from

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mattn/go-sqlite3"
+
 	"sitewatch/edge"
 )
 
@@ -204,7 +206,8 @@ func (j *Journal) fatal(err error) error {
 		if !errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-	case isDiskError(err), errors.Is(err, errStuck):
+	case isDiskError(err), errors.Is(err, errStuck), hasCode(err, sqlite3.ErrReadonly), hasCode(err, sqlite3.ErrCantOpen),
+		j.opt.endWhenFull && errors.Is(err, ErrFull):
 	default:
 		return nil
 	}
