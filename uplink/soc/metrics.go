@@ -25,7 +25,7 @@ func newMetrics() metrics {
 		refused: prometheus.NewCounterVec(counter("refused_total", "Calls, streams and offers refused."), []string{"what"}),
 		clips:   prometheus.NewCounterVec(counter("files_stored_total", "Stills and clips stored."), []string{"part"}),
 		bytes:   prometheus.NewCounter(counter("upload_bytes_total", "Bytes of stills and clips taken.")),
-		links:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sitewatch", Subsystem: "soc", Name: "links", Help: "Boxes connected."}),
+		links:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "sitewatch", Subsystem: "soc", Name: "links", Help: "Paths by which boxes are connected."}),
 		panics:  prometheus.NewCounter(counter("panics_total", "Handlers that panicked.")),
 		raised:  prometheus.NewCounterVec(counter("raised_events_total", "Events that the SOC has raised about its sites, by kind."), []string{"kind"}),
 

@@ -43,6 +43,7 @@ type Ledger interface {
 	// Append adds events that are not there yet and folds amendments and clip facts.
 	Append(ctx context.Context, b Batch) (Outcome, error)
 	// Raise adds events of the SOC's own, with what they say of sites and paths, all or nothing, and returns their seqs.
+	// Of sites that are not known it keeps the events alone.
 	Raise(ctx context.Context, r Raising) ([]edge.Seq, error)
 	// Presence is what Raise has kept of sites and paths.
 	Presence(ctx context.Context) (Presence, error)

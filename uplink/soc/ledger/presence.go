@@ -55,8 +55,8 @@ func keepPresence(ctx context.Context, tx *sql.Tx, r *Raising) error {
 		}
 	}
 	for _, p := range r.Paths {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO paths (site, path, heard, lost) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET heard = max(heard, excluded.heard), lost = excluded.lost`, p.Site, p.Name, millis(p.Heard), p.Lost); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO paths (site, path, heard, lost) SELECT id, ?, ?, ? FROM sites WHERE id = ?
+			ON CONFLICT DO UPDATE SET heard = max(heard, excluded.heard), lost = excluded.lost`, p.Name, millis(p.Heard), p.Lost, p.Site); err != nil {
 			return fmt.Errorf("keep a path of site %s: %w", p.Site, err)
 		}
 	}
