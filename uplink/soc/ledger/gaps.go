@@ -14,6 +14,7 @@ const (
 	unexplained  = "not received, and the box did not say why"
 	beforeFirst  = "from before the first event that the SOC has of this journal, and the box did not say why"
 	notYet       = "not yet received"
+	replacedText = "not received before the box had another journal"
 	conflictText = "the box gave this number to two events; the SOC keeps both and shows the second under its own journal"
 )
 
@@ -98,6 +99,7 @@ func upTo(gaps []Gap, seq edge.Seq) []Gap {
 type journalRow struct {
 	Journal
 	present uint64
+	current bool // the one that the box has now
 }
 
 // whole says that nothing is missing: every seq is there at most once, and none is over the last.
@@ -106,10 +108,11 @@ func (j *journalRow) whole() bool { return j.present == uint64(j.LastSeq) }
 // bulk: below the oldest clip that is neither ready nor lost, else the newest that was asked for.
 const journalColumns = `j.journal, urgent, routine, last_seq, present,
 	coalesce((SELECT min(seq) - 1 FROM clips c WHERE c.site = j.site AND c.journal = j.journal AND state NOT IN ('ready', 'lost')),
-	         max(urgent, routine))`
+	         max(urgent, routine)),
+	EXISTS (SELECT 1 FROM sites c WHERE c.id = j.site AND c.journal = j.journal)`
 
 func scanJournal(scan func(...any) error) (j journalRow, err error) {
-	err = scan(&j.ID, &j.Watermarks.Urgent, &j.Watermarks.Routine, &j.LastSeq, &j.present, &j.Watermarks.Bulk)
+	err = scan(&j.ID, &j.Watermarks.Urgent, &j.Watermarks.Routine, &j.LastSeq, &j.present, &j.Watermarks.Bulk, &j.current)
 	return j, err
 }
 

@@ -62,7 +62,7 @@ func TestMigrationKnowsWhatIsMissing(t *testing.T) {
 		{Journal: "new", First: 1, Last: 4, Present: 4},
 		{Journal: "old", First: 1, Last: 44, Present: 22, Missing: []Gap{
 			{From: 4, To: 10, Reason: "a"}, {From: 11, To: 12, Reason: "b"}, {From: 13, To: 15, Reason: "c"}, {From: 16, To: 20, Reason: unexplained},
-			{From: 30, To: 30, Reason: unexplained}, {From: 41, To: 44, Reason: notYet, Pending: true}}},
+			{From: 30, To: 30, Reason: unexplained}, {From: 41, To: 44, Reason: replacedText}}},
 		{Journal: "empty"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -143,7 +143,11 @@ func (q *looker) untold(r run) {
 		q.out = append(q.out, Gap{From: r.from, To: min(r.to, low), Reason: reason})
 	}
 	if r.to > low {
-		q.out = append(q.out, Gap{From: max(r.from, low+1), To: r.to, Reason: notYet, Pending: true})
+		g := Gap{From: max(r.from, low+1), To: r.to, Reason: notYet, Pending: true}
+		if !q.j.current { // the box that had it is gone, or its disk
+			g.Reason, g.Pending = replacedText, false
+		}
+		q.out = append(q.out, g)
 	}
 }
 

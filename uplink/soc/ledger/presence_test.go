@@ -51,6 +51,11 @@ func testReplaced(t *testing.T, b *bench) {
 			t.Errorf("%q does not say %q", e.Why, s)
 		}
 	}
+	list, _ := b.gaps("1", 0, 10)
+	if len(list) != 2 || list[0].Journal != two || list[0].Missing[0].Reason != notYet || list[1].Journal != one ||
+		cmp.Diff([]Gap{{From: 3, To: 9, Reason: replacedText}}, list[1].Missing) != "" {
+		t.Errorf("got %+v: what only the old box had will not come", list)
+	}
 	hello(one, 9, 7)
 	if evs := b.replacedEvents(); len(evs) != 2 || evs[1].Event.Seq != 2 {
 		t.Errorf("back again: %+v", evs)
