@@ -29,7 +29,7 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -40,14 +40,14 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 
 var epoch = edgetest.NewClock().Now().Wall
 
-func newAuthority(t *testing.T, name string) *authority {
+func newAuthority(t testing.TB, name string) *authority {
 	a := &authority{key: newKey(t)}
 	a.cert = a.sign(t, &a.key.PublicKey, &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(30, 0, 0)})
 	return a
 }
 
-func (a *authority) sign(t *testing.T, pub *ecdsa.PublicKey, tmpl *x509.Certificate) *x509.Certificate {
+func (a *authority) sign(t testing.TB, pub *ecdsa.PublicKey, tmpl *x509.Certificate) *x509.Certificate {
 	t.Helper()
 	tmpl.SerialNumber = big.NewInt(time.Now().UnixNano())
 	by := tmpl
@@ -65,7 +65,7 @@ func (a *authority) sign(t *testing.T, pub *ecdsa.PublicKey, tmpl *x509.Certific
 	return c
 }
 
-func (a *authority) box(t *testing.T, site edge.SiteID, key *ecdsa.PrivateKey) *x509.Certificate {
+func (a *authority) box(t testing.TB, site edge.SiteID, key *ecdsa.PrivateKey) *x509.Certificate {
 	return a.sign(t, &key.PublicKey, &x509.Certificate{URIs: []*url.URL{wire.SiteURI(site)}, NotBefore: epoch.AddDate(0, 0, -1), NotAfter: epoch.AddDate(0, 0, 90)})
 }
 
@@ -137,6 +137,29 @@ func TestRepliesThatAreNoRenewal(t *testing.T) {
 	if id.present() != c {
 		t.Error("the identity has changed")
 	}
+}
+
+// FuzzRenewReply is a SOC that answers anything at all: what comes of it is for the same site and key, or nothing does.
+func FuzzRenewReply(f *testing.F) {
+	a := newAuthority(f, "a")
+	key := newKey(f)
+	c, err := newCredential(key, a.box(f, "1", key), []*x509.Certificate{a.cert})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(c.leaf.Raw, a.cert.Raw, []byte{})
+	f.Add(a.box(f, "2", key).Raw, a.cert.Raw, a.cert.Raw)
+	f.Add(a.cert.Raw, c.leaf.Raw, []byte("rubbish"))
+	f.Add([]byte{}, []byte{}, []byte{0x30})
+	f.Fuzz(func(t *testing.T, cert, ca, more []byte) {
+		next, err := c.successor(&wire.RenewReply{Certificate: cert, Cas: [][]byte{ca, more}})
+		if err == nil && (next.site != c.site || next.key != c.key || !key.PublicKey.Equal(next.leaf.PublicKey) || len(next.cas) != 2) {
+			t.Errorf("it becomes %+v", next)
+		}
+		if next, err = c.successor(&wire.RenewReply{Certificate: cert, Cas: [][]byte{ca}}); err == nil && next.leaf.CheckSignatureFrom(next.cas[0]) != nil {
+			t.Errorf("it is by nobody: %+v", next)
+		}
+	})
 }
 
 func TestCertificateIsReplacedAsAWhole(t *testing.T) {

@@ -37,9 +37,7 @@ func (s *Server) authenticate(ctx context.Context) (context.Context, error) {
 		s.metrics.certificates.WithLabelValues("early").Inc()
 		s.o.Log.Error("a box's certificate is of the future: the SOC's clock is wrong, or was", "site", st.site, "begins", st.cert.NotBefore, "now", now)
 	}
-	if err := s.boxes.presented(st, now); err != nil {
-		s.o.Log.Error("a box's certificate is not recorded", "site", st.site, "err", err) // the events are worth more
-	}
+	s.boxes.presented(st, now)
 	return context.WithValue(ctx, standingKey{}, st), nil
 }
 

@@ -78,13 +78,21 @@ func (w *watched) Clone() credentials.TransportCredentials {
 func (s *Server) runTrust(ctx context.Context) {
 	t := time.NewTicker(trustEvery)
 	defer t.Stop()
-	broken, seen := "", s.trusted
+	broken, unsaved, seen := "", false, s.trusted
 	for {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
+			if err := s.boxes.flush(); err != nil {
+				s.o.Log.Warn("with what some boxes came last is not recorded", "err", err)
+			}
 			return
 		}
+		err := s.boxes.flush()
+		if err != nil && !unsaved {
+			s.o.Log.Error("with what boxes come is not recorded; it is tried again", "err", err)
+		}
+		unsaved = err != nil
 		reads, err := s.ca.refresh()
 		switch {
 		case err != nil && err.Error() != broken:

@@ -186,9 +186,9 @@ func (s *Server) grpcServer() *grpc.Server {
 // that he has its key; authenticate decides the rest, by rules that crypto/tls does not have.
 func (s *Server) tls() *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS13,
-		ClientAuth:     tls.RequestClientCert,
-		Time:           func() time.Time { return s.o.Clock.Now().Wall },
+		MinVersion: tls.VersionTLS13,
+		ClientAuth: tls.RequestClientCert,
+		Time:       func() time.Time { return s.o.Clock.Now().Wall },
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			s.look()
 			return s.ca.Server()
