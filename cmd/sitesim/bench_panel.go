@@ -14,12 +14,13 @@ import (
 
 // benchPanel is a panel that says one alarm after another and knows when each left it.
 type benchPanel struct {
-	line  *panelLine
-	clock edge.Clock
-	said  int // alarms so far; each is by another user, so that none is taken for a repeat of one in the same minute
+	line    *panelLine
+	clock   edge.Clock
+	said    int   // alarms so far; each is by another user, so that none is taken for a repeat of one in the same minute
+	repeats int64 // blocks said again
 
 	mu   sync.Mutex
-	sent map[string]time.Duration // by the block in hex: when its last byte was written
+	sent map[string]*sample // by the block in hex
 }
 
 func newBenchPanel(link string, clock edge.Clock) (*benchPanel, error) {
@@ -27,7 +28,7 @@ func newBenchPanel(link string, clock edge.Clock) (*benchPanel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("panel's pty: %w", err)
 	}
-	return &benchPanel{line: l, clock: clock, sent: map[string]time.Duration{}}, nil
+	return &benchPanel{line: l, clock: clock, sent: map[string]*sample{}}, nil
 }
 
 // account begins a conversation; the gateway may take a moment to open the line.
@@ -36,13 +37,10 @@ func (p *benchPanel) account(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for range 20 {
-		if err = p.say(ctx, b, ""); err == nil || ctx.Err() != nil {
-			return err
-		}
-		p.line.discard(true)
-	}
-	return fmt.Errorf("the gateway does not answer the panel: %w", err)
+	before := p.repeats
+	err = p.say(ctx, b, "")
+	p.repeats = before // that it had to wait for the gateway says nothing
+	return err
 }
 
 // alarm says the next alarm and returns when the box has acked it.
@@ -59,29 +57,50 @@ func (p *benchPanel) alarm(ctx context.Context) error {
 	return p.say(ctx, b, hex.EncodeToString(b))
 }
 
-// say writes a block at once, as nothing of a serial line's own time is measured here, and waits for its ack.
+// say writes a block at once, as nothing of a serial line's own time is measured here, and waits for its ack. Like
+// any panel it says a block again that is not answered, as when the box's disk takes seconds; its time counts from the first.
 func (p *benchPanel) say(ctx context.Context, b []byte, key string) error {
+	said := &sample{At: p.clock.Now().Mono}
 	p.mu.Lock()
-	if key != "" {
-		p.sent[key] = p.clock.Now().Mono
-	}
+	p.sent[key] = said
 	p.mu.Unlock()
-	if _, err := p.line.master.Write(b); err != nil {
-		return err
+	var fc galaxy.FC
+	for try := range panelTries {
+		if try > 0 {
+			p.repeats++
+		}
+		p.line.discard(try > 0) // also a late ack of a block said twice
+		if _, err := p.line.master.Write(b); err != nil {
+			return err
+		}
+		var err error
+		if fc, err = p.line.answer(ctx, panelPatience); err != nil {
+			return err
+		}
+		if fc == galaxy.FCAck {
+			break
+		}
 	}
-	fc, err := p.line.answer(ctx, panelPatience)
-	if err == nil && fc != galaxy.FCAck {
-		err = fmt.Errorf("the answer to a block is %q, not an ack", fc)
+	if fc != galaxy.FCAck {
+		return fmt.Errorf("the box does not ack a block, said %d times", panelTries)
 	}
-	return err
+	p.mu.Lock()
+	said.Acked = p.clock.Now().Mono - said.At
+	p.mu.Unlock()
+	return nil
 }
 
-// when is when the alarm with these raw bytes was said.
-func (p *benchPanel) when(raw string) (at time.Duration, ok bool) {
+// arrived is the alarm with these raw bytes, which the SOC has told of now.
+func (p *benchPanel) arrived(raw string, now time.Duration) (s sample, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at, ok = p.sent[raw]
-	return at, ok
+	said, ok := p.sent[raw]
+	if !ok || raw == "" {
+		return s, false
+	}
+	s = *said
+	s.Took = now - s.At
+	return s, true
 }
 
 // randomly calls f n times at random, on average so often a second.

@@ -45,7 +45,7 @@ func (p *plainGRPC) Link(s grpc.BidiStreamingServer[wire.BoxMessage, wire.SocMes
 		now := p.clock.Now().Mono
 		n := binary.BigEndian.Uint64(m.GetEvents().GetRecords()[0].GetBody())
 		p.mu.Lock()
-		p.samples = append(p.samples, sample{p.sent[n], now - p.sent[n]})
+		p.samples = append(p.samples, sample{At: p.sent[n], Took: now - p.sent[n]})
 		p.mu.Unlock()
 	}
 }

@@ -62,6 +62,7 @@ type benchResult struct {
 	Plain        []sample // empty: not measured
 	Bulk, PBulk  float64  // bytes a second of clips
 	Late         time.Duration
+	Repeats      int64    // blocks that the panel had to say again
 	Note         string   // what the row measures beside these
 	Missed       []string // goals of the row's own
 	Err          error

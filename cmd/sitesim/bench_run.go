@@ -99,7 +99,9 @@ func (c *linkBenchCmd) runSite(ctx context.Context, r *benchResult, dir string, 
 	g.Go(func() error {
 		defer stop()
 		defer s.panel.line.close()
-		return r.Row.measure(ctx, &benchRun{benchSite: s, n: c.N, seed: c.Seed, watch: w, benchResult: r})
+		err := r.Row.measure(ctx, &benchRun{benchSite: s, n: c.N, seed: c.Seed, watch: w, benchResult: r})
+		r.Repeats = s.panel.repeats
+		return errors.Join(err, s.stopGateway()) // before its panel is unplugged
 	})
 	return g.Wait()
 }

@@ -11,10 +11,12 @@ import (
 // ms shows milliseconds, to the tenth where that says something.
 func ms(d time.Duration) string {
 	if d >= time.Second {
-		return fmt.Sprintf("%.0f", float64(d)/float64(time.Millisecond))
+		return fmt.Sprintf("%.0f", inMS(d))
 	}
-	return fmt.Sprintf("%.1f", float64(d)/float64(time.Millisecond))
+	return fmt.Sprintf("%.1f", inMS(d))
 }
+
+func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // p50p99 shows them and p99 in milliseconds.
 func p50p99(ss []sample) string {
@@ -62,6 +64,9 @@ func printResults(w io.Writer, rs []benchResult) {
 		if r.Late > linkGrace {
 			goals += fmt.Sprintf("; do not trust this row: the link itself was late by %v at p99, the machine is too busy", r.Late)
 		}
+		if r.Repeats > 0 {
+			goals += fmt.Sprintf("; do not trust this row: the panel had to say %d blocks again, as the disk took over %v for them", r.Repeats, panelPatience)
+		}
 		times, bulk, pbulk := "-", "-", "-"
 		if len(r.Idle) > 0 && len(r.Loaded) > 0 {
 			ratio := func(q float64) float64 { return float64(quantile(r.Loaded, q)) / float64(quantile(r.Idle, q)) }
@@ -78,13 +83,13 @@ func printResults(w io.Writer, rs []benchResult) {
 	}
 }
 
-// writeCSV writes a line for each alarm: of which part of the row, when it was said and how long it took.
+// writeCSV writes a line for each alarm: of which part of the row, when it was said, how long it took, and of that to its ack.
 func (r benchResult) writeCSV(path string) error {
 	var b strings.Builder
-	b.WriteString("part,at_ms,took_ms\n")
+	b.WriteString("part,at_ms,took_ms,acked_ms\n")
 	for _, s := range plotted() {
 		for _, x := range s.of(r) {
-			fmt.Fprintf(&b, "%s,%.3f,%.3f\n", s.key, float64(x.At)/float64(time.Millisecond), float64(x.Took)/float64(time.Millisecond))
+			fmt.Fprintf(&b, "%s,%.3f,%.3f,%.3f\n", s.key, inMS(x.At), inMS(x.Took), inMS(x.Acked))
 		}
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)

@@ -19,7 +19,7 @@ import (
 // took makes samples ten a second from these times in milliseconds.
 func took(ms ...int) (ss []sample) {
 	for i, m := range ms {
-		ss = append(ss, sample{time.Duration(i) * 100 * time.Millisecond, time.Duration(m) * time.Millisecond})
+		ss = append(ss, sample{At: time.Duration(i) * 100 * time.Millisecond, Took: time.Duration(m) * time.Millisecond})
 	}
 	return ss
 }

@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// sample is one alarm: when its last byte left the panel, and how long it took to the SOC's commit.
+// sample is one alarm: when its last byte left the panel, how long it took to the SOC's commit, and how much of that was until
+// the panel had its ack, so until the alarm was on the box's disk.
 type sample struct {
-	At, Took time.Duration
+	At, Took, Acked time.Duration
 }
 
 // benchWatch reads the SOC's event stream, which tells of an event after its commit.
@@ -51,8 +52,8 @@ func (w *benchWatch) run(ctx context.Context) error {
 		}
 		w.mu.Lock()
 		w.kinds[e.Kind] = append(w.kinds[e.Kind], now)
-		if at, ok := w.site.panel.when(e.Raw); ok {
-			w.samples = append(w.samples, sample{at, now - at})
+		if s, ok := w.site.panel.arrived(e.Raw, now); ok {
+			w.samples = append(w.samples, s)
 		}
 		close(w.changed)
 		w.changed = make(chan struct{})
