@@ -27,7 +27,7 @@ func (l *rawLink) by(path string, other *rawLink) *wire.Welcome {
 }
 
 func TestTwinsAreAckedOnBothPathsAndStoredOnce(t *testing.T) {
-	c := newCentre(t)
+	c := newCentreBeat(t, 10*time.Second)
 	cert := c.enrol("1")
 	a, b := c.link("1", cert), c.link("1", cert)
 	a.by("broadband", nil)
@@ -55,7 +55,7 @@ func TestTwinsAreAckedOnBothPathsAndStoredOnce(t *testing.T) {
 }
 
 func TestAJournalThatLostItsEndIsAckedAsItComes(t *testing.T) {
-	c := newCentre(t)
+	c := newCentreBeat(t, 10*time.Second)
 	cert := c.enrol("1")
 	l := c.link("1", cert)
 	l.welcome()
@@ -81,7 +81,7 @@ func TestAJournalThatLostItsEndIsAckedAsItComes(t *testing.T) {
 }
 
 func TestAPathHasOneLink(t *testing.T) {
-	c := newCentre(t)
+	c := newCentreBeat(t, 10*time.Second)
 	cert := c.enrol("1")
 	links := map[string]*rawLink{}
 	for _, p := range []string{"a", "b", "c", "d"} {
@@ -123,7 +123,7 @@ func TestAPathHasOneLink(t *testing.T) {
 }
 
 func TestACommandGoesOncePerLinkAndItsFirstOutcomeStays(t *testing.T) {
-	c := newCentre(t)
+	c := newCentreBeat(t, 10*time.Second)
 	cert := c.enrol("1")
 	a, b := c.link("1", cert), c.link("1", cert)
 	a.by("broadband", nil)
@@ -150,7 +150,7 @@ func TestACommandGoesOncePerLinkAndItsFirstOutcomeStays(t *testing.T) {
 }
 
 func TestEveryHeartbeatIsAnsweredAtOnce(t *testing.T) {
-	c := newCentre(t)
+	c := newCentreBeat(t, 10*time.Second)
 	l := c.link("1", c.enrol("1"))
 	beat := func(mono int64, last uint64) {
 		l.s.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Heartbeat{Heartbeat: &wire.Heartbeat{MonoNs: mono, LastSeq: last}}})
@@ -189,7 +189,7 @@ func TestEveryHeartbeatIsAnsweredAtOnce(t *testing.T) {
 }
 
 func TestAFloodOfHeartbeatsHoldsUpNoAlarm(t *testing.T) {
-	c := newCentre(t)
+	c := newCentreBeat(t, 10*time.Second)
 	l := c.link("1", c.enrol("1"))
 	l.welcome()
 	for i := range int64(5_000) { // and the box reads nothing meanwhile
@@ -202,7 +202,7 @@ func TestAFloodOfHeartbeatsHoldsUpNoAlarm(t *testing.T) {
 }
 
 func TestWelcomeHasTheHashOfTheWatermark(t *testing.T) {
-	c := newCentre(t)
+	c := newCentreBeat(t, 10*time.Second)
 	cert := c.enrol("1")
 	l := c.link("1", cert)
 	for _, m := range l.welcome().GetWatermarks() {

@@ -41,7 +41,10 @@ type centre struct {
 	led  *ledger.SQLite
 }
 
-func newCentre(t testing.TB) *centre {
+func newCentre(t testing.TB) *centre { return newCentreBeat(t, time.Second) }
+
+// newCentreBeat is for tests whose boxes say nothing for a while: it lets them go after three heartbeats.
+func newCentreBeat(t testing.TB, heartbeat time.Duration) *centre {
 	c := &centre{t: t, data: t.TempDir()}
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
@@ -52,7 +55,7 @@ func newCentre(t testing.TB) *centre {
 		t.Fatal(err)
 	}
 	c.s, err = New(Options{Data: c.data, Clips: filepath.Join(c.data, "clips"), Ledger: c.led, Clock: edge.NewSystemClock(), Log: log,
-		Registry: prometheus.NewRegistry(), Heartbeat: time.Second, MinFreeBytes: 1})
+		Registry: prometheus.NewRegistry(), Heartbeat: heartbeat, MinFreeBytes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
