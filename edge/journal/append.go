@@ -189,11 +189,14 @@ func (t *tx) insert(ctx context.Context, evs []sealed) error {
 	return nil
 }
 
-// setHead writes the end of the chain, once per transaction.
+// setHead writes the end of the chain into the file's own row. The newest event says the same, and it would be a page more to
+// write for each alarm: so it is done before events are deleted, of which the newest may be one, and about once a second.
 func (t *tx) setHead(ctx context.Context) error {
-	if t.head == t.j.head {
+	if t.head == t.j.rowHead {
 		return nil
 	}
+	h := t.head
+	t.effects.done = append(t.effects.done, func() { t.j.rowHead = h })
 	_, err := t.exec(ctx, `update journal set head_seq = ?, head_hash = ?`, int64(t.head.seq), t.head.hash[:])
 	return err
 }

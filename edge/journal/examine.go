@@ -130,9 +130,12 @@ func (j *Journal) examineRow(ctx context.Context, m mark, marked bool) error {
 		return edge.WithHint(fmt.Errorf("journal belongs to site %q, not %q", site, j.opt.Site),
 			"correct site.id, or give this site a data directory of its own")
 	}
+	if newest.seq > seq {
+		seq, hash = newest.seq, newest.hash[:] // the row is written now and then
+	}
 	switch {
-	case newest.seq > seq || newest.seq == seq && newest.hash != [32]byte(hash):
-		return damaged("its newest event %d is not the head %d", newest.seq, seq)
+	case newest.seq == seq && newest.hash != [32]byte(hash):
+		return damaged("its newest event %d is not the head", seq)
 	case !marked:
 	case string(m.id) != id:
 		j.opt.Log.Warn("journal: the file is not the one that was here before", "journal", id, "before", string(m.id))
@@ -154,8 +157,12 @@ func (j *Journal) examineRow(ctx context.Context, m mark, marked bool) error {
 
 // newest returns the newest event that is in the table; the zero head when there is none.
 func (j *Journal) newest(ctx context.Context) (ev edge.Event, h head, err error) {
+	query := j.write.QueryRowContext
+	if j.store != nil {
+		query = j.store.conn.QueryRowContext // the one connection is taken
+	}
 	var prev, hash, body []byte
-	err = j.write.QueryRowContext(ctx, `select seq, prev, hash, body from events order by seq desc limit 1`).Scan(&h.seq, &prev, &hash, &body)
+	err = query(ctx, `select seq, prev, hash, body from events order by seq desc limit 1`).Scan(&h.seq, &prev, &hash, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ev, head{}, nil
 	}

@@ -69,6 +69,7 @@ type Journal struct {
 	last    atomic.Uint64
 
 	head    head        // the writer's alone
+	rowHead head        // what the file's own row says; the writer's alone
 	cursors [3]edge.Seq // by lane; the writer's alone
 
 	mark     *os.File // nil: nothing to write to

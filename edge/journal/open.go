@@ -154,6 +154,12 @@ func (j *Journal) readHead(ctx context.Context) error {
 		return err
 	}
 	copy(j.head.hash[:], hash)
+	j.rowHead = j.head
+	if _, newest, err := j.newest(ctx); err != nil {
+		return err
+	} else if newest.seq > j.head.seq {
+		j.head = newest
+	}
 	j.last.Store(uint64(j.head.seq))
 	for _, lane := range edge.EventLanes {
 		if err := j.store.row(ctx, `select seq from cursors where lane = ?`, []any{int64(lane)}, &j.cursors[lane]); err != nil {

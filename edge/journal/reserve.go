@@ -69,6 +69,7 @@ func (j *Journal) relieve(ctx context.Context) bool {
 		if err != nil {
 			return err
 		}
+		t.headToo = true
 		pruned, err := t.pruneAcked(ctx)
 		freed = clip > 0 || pruned
 		return err

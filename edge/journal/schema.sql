@@ -7,7 +7,7 @@ create table journal (
   id text not null,             -- journal id: 16 random bytes in hex, made with the file
   site text not null,           -- site whose events these are
   created_ns integer not null,  -- wall clock when the file was made
-  head_seq integer not null,    -- highest seq ever given; 0 before the first event
+  head_seq integer not null,    -- highest seq given when the row was written; above it the newest event counts. 0 before the first
   head_hash blob not null       -- hash of that event; 32 zero bytes before the first
 ) strict;
 

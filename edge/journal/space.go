@@ -69,6 +69,7 @@ func (j *Journal) spaceStep(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	err = j.alone(ctx, func(ctx context.Context, t *tx) error {
+		t.headToo = true
 		if more, err = t.pruneAcked(ctx); err != nil || more || used <= j.opt.LimitBytes/100*lossPercent {
 			return err
 		}
@@ -257,8 +258,11 @@ func (j *Journal) idle(ctx context.Context) error {
 	if err == nil {
 		err = j.tellFull(ctx)
 	}
-	if err == nil && j.memory.noted() {
-		err = j.alone(ctx, func(context.Context, *tx) error { return nil })
+	if err == nil && (j.memory.noted() || j.rowHead != j.head && !j.full) {
+		err = j.alone(ctx, func(_ context.Context, t *tx) error {
+			t.headToo = true
+			return nil
+		})
 	}
 	if err == nil {
 		err = j.shrinkLog(ctx)

@@ -319,7 +319,7 @@ func TestFullDiskLivesOnTheReserve(t *testing.T) {
 	if !errors.Is(err, ErrFull) || edge.HintOf(err) == "" {
 		t.Fatalf("Append = %v, want ErrFull with a hint", err)
 	}
-	must(t, b.Acked(t.Context(), edge.Routine, b.Last())) // a cursor needs no new page of the file
+	must(t, b.Acked(t.Context(), edge.Routine, b.Last()))
 	must(t, os.Remove(filepath.Join(dir, "somebody-elses-file")))
 	b.append(edge.Event{Kind: edge.KindFire})
 	wait(edge.KindDiskFull.Restored())

@@ -187,6 +187,8 @@ func (v *verifier) event(seq edge.Seq, prev, hash [32]byte, body []byte) error {
 		return &ChainError{seq, "does not follow the event before it"}
 	case seq > v.at.seq+1 && !v.allowed(v.at.seq+1, seq-1):
 		return &ChainError{v.at.seq + 1, fmt.Sprintf("missing up to %d without a gap that says so", seq-1)}
+	case seq == v.head.seq && hash != v.head.hash:
+		return &ChainError{seq, "is not what the journal names as its head"}
 	case sha256.Sum256(append(prev[:], body...)) != hash:
 		return &ChainError{seq, "was changed: its hash does not fit"}
 	}

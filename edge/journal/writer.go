@@ -37,6 +37,7 @@ type tx struct {
 	j       *Journal
 	head    head
 	cursors [3]edge.Seq // by lane
+	headToo bool        // the file's own row is written, too: see setHead
 	effects effects
 }
 
@@ -231,7 +232,7 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 			err = e
 		}
 	}
-	if err == nil {
+	if err == nil && t.headToo {
 		err = t.setHead(ctx)
 	}
 	if err == nil {
