@@ -212,6 +212,9 @@ func (c *credential) successor(r *wire.RenewReply) (*credential, error) {
 	return next, nil
 }
 
+// CertificateEnds is when the box's present certificate ends.
+func (c *Client) CertificateEnds() time.Time { return c.o.Identity.Expires() }
+
 // hinted is a clock that can use the SOC's time, as edge.BoxClock does.
 type hinted interface {
 	Hint(asked edge.Stamp, soc time.Time) bool

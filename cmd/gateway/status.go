@@ -67,6 +67,9 @@ func printStatus(w io.Writer, st local.Status) {
 			fmt.Fprintf(w, "path     %-12s %-10s %s %.0f ms %s\n", p.Name, p.State, p.SOC, p.RTT, p.Reason)
 		}
 	}
+	if ends := st.Uplink.CertificateEnds; !ends.IsZero() {
+		fmt.Fprintf(w, "identity certificate good until %s\n", ends.Format(time.DateOnly))
+	}
 	fmt.Fprintf(w, "journal  %s up to %d, waiting: %d urgent, %d routine\n", st.Journal.ID, st.Journal.LastSeq, st.Journal.Waiting["urgent"], st.Journal.Waiting["routine"])
 	fmt.Fprintf(w, "disk     %s: %d of %d MB free\n", st.Disk.Path, st.Disk.FreeBytes>>20, st.Disk.TotalBytes>>20)
 }
@@ -122,7 +125,7 @@ func (b *box) uplinkStatus() local.Uplink {
 	}
 	u.Enrolled = true
 	s := c.Status()
-	u.Since = s.Since.Wall
+	u.Since, u.CertificateEnds = s.Since.Wall, c.CertificateEnds()
 	u.State, u.Reason = lineState(s.Connected, s.LastError)
 	for _, p := range s.Paths {
 		state, reason := lineState(p.Connected, p.LastError)

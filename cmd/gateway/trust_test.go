@@ -15,6 +15,9 @@ func TestStolenBoxIsShutOutAndItsSuccessorComesBack(t *testing.T) {
 	s.startGateway()
 	s.waitEvent("the start", 20*time.Second, kind("started"))
 	status := func() string { return s.output("gateway", "status", "--config", s.dir+"/gateway.yaml") }
+	if want := "good until " + time.Now().Add(90*24*time.Hour).UTC().Format("2006-01-"); !strings.Contains(status(), want) {
+		t.Errorf("the status says %q, want %q", status(), want)
+	}
 	s.output("soc", "revoke", "--config", s.dir+"/soc.yaml", "--site", "0417", "--why", "stolen")
 	s.until("the box is refused, and says why", 15*time.Second, func() bool { return strings.Contains(status(), "has been revoked") })
 	l.must(blkAccount, ack)

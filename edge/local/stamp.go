@@ -118,20 +118,21 @@ type (
 	plainUplink Uplink // without the methods
 	uplinkJSON  struct {
 		plainUplink
-		Since stamp `json:"since"` // hides that of Uplink
+		Since           stamp `json:"since"` // hides that of Uplink
+		CertificateEnds stamp `json:"certificate_ends_at"`
 	}
 )
 
-// MarshalJSON writes u with its time as a stamp.
+// MarshalJSON writes u with its times as stamps.
 func (u Uplink) MarshalJSON() ([]byte, error) {
-	return json.Marshal(uplinkJSON{plainUplink(u), stamp(u.Since)})
+	return json.Marshal(uplinkJSON{plainUplink(u), stamp(u.Since), stamp(u.CertificateEnds)})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (u *Uplink) UnmarshalJSON(b []byte) error {
-	v := uplinkJSON{plainUplink(*u), stamp(u.Since)}
+	v := uplinkJSON{plainUplink(*u), stamp(u.Since), stamp(u.CertificateEnds)}
 	err := json.Unmarshal(b, &v)
 	*u = Uplink(v.plainUplink)
-	u.Since = time.Time(v.Since)
+	u.Since, u.CertificateEnds = time.Time(v.Since), time.Time(v.CertificateEnds)
 	return err
 }

@@ -71,6 +71,8 @@ type Uplink struct {
 	Reason   string    `json:"reason"`
 	Since    time.Time `json:"since"` // of State
 	Paths    []Path    `json:"paths"`
+	// CertificateEnds is when the box's certificate is to be replaced at the latest; the box does so 30 days before.
+	CertificateEnds time.Time `json:"certificate_ends_at"`
 }
 
 // Path is one way to the SOC.
