@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sitewatch/edge"
 )
@@ -35,6 +36,7 @@ var (
 const (
 	DefaultLimitBytes     = 1 << 30
 	DefaultClipLimitBytes = 20 << 30
+	DefaultKeepAge        = 90 * 24 * time.Hour
 	minLimitBytes         = 512 << 10
 )
 
@@ -46,6 +48,7 @@ type Options struct {
 	Log            *slog.Logger
 	LimitBytes     int64                                // of the database file; 0: DefaultLimitBytes
 	ClipLimitBytes int64                                // of all files in Dir/clips together; 0: DefaultClipLimitBytes
+	KeepAge        time.Duration                        // how long events stay after the SOC has acked them, if there is room; 0: DefaultKeepAge
 	Sign           func(message []byte) ([]byte, error) // signs anchors and gaps with the box's key; nil: they stay unsigned
 
 	endWhenFull bool  // Run ends when an event found no room: somebody else knows what to do
@@ -89,6 +92,7 @@ type Journal struct {
 	fullTold bool
 	unsaid   []doomed   // clips given up for room whose rows could not be written yet; the writer's alone
 	shrunk   edge.Stamp // last try to shrink the write-ahead log; the writer's alone
+	aged     edge.Stamp // last look for events that are old enough to go; the writer's alone
 
 	lanes   [3]notifier // by lane
 	clips   notifier
@@ -171,6 +175,9 @@ func (o *Options) check() error {
 	}
 	if o.ClipLimitBytes == 0 {
 		o.ClipLimitBytes = DefaultClipLimitBytes
+	}
+	if o.KeepAge == 0 {
+		o.KeepAge = DefaultKeepAge
 	}
 	if o.LimitBytes < minLimitBytes {
 		return fmt.Errorf("journal: limit of %d bytes is under the least of %d", o.LimitBytes, minLimitBytes)

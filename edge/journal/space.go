@@ -92,22 +92,22 @@ func (j *Journal) spaceStep(ctx context.Context) (more bool, err error) {
 
 // pruneAcked deletes the oldest events as far as the SOC has acked all of both lanes, and leaves the anchor.
 func (t *tx) pruneAcked(ctx context.Context) (bool, error) {
-	var end sql.NullInt64
-	if err := t.row(ctx, `select min(e) from (
-			select (select min(seq) from events where lane = c.lane and seq > c.seq) as e from cursors c)`, nil, &end); err != nil {
+	through, err := t.ackedThrough(ctx)
+	if err != nil {
 		return false, err
-	}
-	through := int64(t.head.seq)
-	if end.Valid {
-		through = end.Int64 - 1
 	}
 	a, err := t.pruneTo(ctx, through)
 	if err != nil || a.seq == 0 {
 		return false, err
 	}
+	return true, t.prune(ctx, a)
+}
+
+// prune deletes the events up to a, which the SOC has acked, and leaves the anchor.
+func (t *tx) prune(ctx context.Context, a head) error {
 	edge.Crash("pruning before anchor")
 	if err := t.setAnchor(ctx, a); err != nil {
-		return false, err
+		return err
 	}
 	edge.Crash("pruning after anchor")
 	for _, query := range []string{
@@ -116,10 +116,23 @@ func (t *tx) pruneAcked(ctx context.Context) (bool, error) {
 		`delete from clips where seq <= ? and state in ('lost', 'gone') and still_file is null`,
 	} {
 		if _, err := t.exec(ctx, query, int64(a.seq)); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
+}
+
+// ackedThrough is the event before the first that the SOC has not acked, in whatever lane.
+func (t *tx) ackedThrough(ctx context.Context) (int64, error) {
+	var end sql.NullInt64
+	if err := t.row(ctx, `select min(e) from (
+			select (select min(seq) from events where lane = c.lane and seq > c.seq) as e from cursors c)`, nil, &end); err != nil {
+		return 0, err
+	}
+	if end.Valid {
+		return end.Int64 - 1, nil
+	}
+	return int64(t.head.seq), nil
 }
 
 // pruneTo picks how far one step goes: not beyond through, and no more than a twentieth of the limit.
@@ -266,6 +279,9 @@ func (j *Journal) idle(ctx context.Context) error {
 	}
 	if err == nil {
 		err = j.shrinkLog(ctx)
+	}
+	if err == nil {
+		err = j.forgetOld(ctx)
 	}
 	if err != nil {
 		if fatal := j.fatal(err); fatal != nil {
