@@ -358,6 +358,10 @@ func TestRenewalIsDueBySOCTime(t *testing.T) {
 	if due(59, good[:]) {
 		t.Error("at 59 days")
 	}
+	if !due(-30, good[:]) {
+		t.Error("made by a SOC whose clock was ahead, and not due")
+	}
+	r.ended(clk.Now(), nil)
 	clk.Step(10 * 365 * 24 * time.Hour)
 	if due(59, good[:]) {
 		t.Error("because the box's clock is wrong")

@@ -87,7 +87,9 @@ func (r *renewal) due(now edge.Stamp, c *credential) bool {
 	defer r.mu.Unlock()
 	gone, _ := now.Since(r.at)
 	have := c.digest()
-	if string(r.trust) == string(have[:]) && r.soc.Add(gone).Before(renewAt(c.leaf)) {
+	soc := r.soc.Add(gone)
+	// One that is of the SOC's future was made while its clock was wrong.
+	if string(r.trust) == string(have[:]) && soc.Before(renewAt(c.leaf)) && !soc.Before(c.leaf.NotBefore) {
 		r.pending = false
 		return false
 	}
