@@ -227,6 +227,7 @@ type socEvent struct {
 	Why       string   `json:"why"`
 	Cameras   []string `json:"cameras"`
 	Amends    int64    `json:"amends"`
+	Clock     string   `json:"clock"`
 	Late      bool     `json:"late"`
 	Clips     []string `json:"clips"`
 	Raw       string   `json:"raw"`

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -43,5 +45,29 @@ func TestStolenBoxIsShutOutAndItsSuccessorComesBack(t *testing.T) {
 	s.waitEvent("the alarm that waited", 30*time.Second, kind("intruder"))
 	if err := s.get("/sites", &sites); err != nil || sites.Items[0].Certificate.Revoked || sites.Items[0].Certificate.Expired || time.Until(sites.Items[0].Certificate.ExpiresAt) < 89*24*time.Hour {
 		t.Errorf("the SOC shows %+v, %v", sites, err)
+	}
+}
+
+// TestGatewayWhoseMachineClockCannotBe runs a gateway that was built, as it believes, in 200 days: the machine's clock shows
+// less, as one at 1970 would. It delivers all the same, and says what its times are worth.
+func TestGatewayWhoseMachineClockCannotBe(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, panelOnly)
+	bin := t.TempDir()
+	flags := fmt.Sprintf("-X sitewatch/cmd/cli.BuiltAt=%d", time.Now().Add(200*24*time.Hour).Unix())
+	if out, err := exec.Command("go", "build", "-ldflags", flags, "-o", bin+"/", "sitewatch/cmd/gateway").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.bin = bin
+	l := plug(t, s.dir+"/panel")
+	s.startGateway()
+	l.must(blkAccount, ack)
+	l.must(blkIntruder, ack)
+	e := s.waitEvent("the alarm", 20*time.Second, kind("intruder"))
+	if e.Clock != "unset" || e.Late {
+		t.Errorf("the alarm says that the clock is %s, late %v", e.Clock, e.Late)
+	}
+	if out := s.output("gateway", "status", "--config", s.dir+"/gateway.yaml"); !strings.Contains(out, "clock unset") {
+		t.Errorf("the status says %q", out)
 	}
 }
