@@ -252,7 +252,7 @@ func (j *Journal) runCheck(ctx context.Context) {
 
 // prove walks the chain of the newest events; 0: of all.
 func (j *Journal) prove(ctx context.Context, newest int64) error {
-	v := verifier{}
+	v := verifier{tail: newest > 0}
 	if newest > 0 {
 		var hash []byte
 		err := j.write.QueryRowContext(ctx, `select seq, hash from events order by seq desc limit 1 offset ?`, newest).Scan(&v.at.seq, &hash)

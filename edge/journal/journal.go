@@ -87,7 +87,9 @@ type Journal struct {
 	salvaging  string     // folder of a journal whose tables were taken over by this Open
 
 	space spaceUse // the writer's alone
-	full  bool     // the reserve was given up; the writer's alone
+	full  bool     // there is no reserve; the writer's alone
+	// onReserve: there was one, and it was given up; the writer's alone.
+	onReserve bool
 	// fullTold: the event that says so is journalled; the writer's alone.
 	fullTold bool
 	unsaid   []doomed   // clips given up for room whose rows could not be written yet; the writer's alone

@@ -12,6 +12,8 @@ import (
 // readBytes bounds what one Read returns; a single event may be larger than what is left of it.
 const readBytes = 256 << 10
 
+const laneQuery = `select seq, prev, hash, body from events where lane = ? and seq > ? order by seq limit ?`
+
 // Read returns events of the lane above after, oldest first: at most max, and no more once they are 256 KiB together.
 // No events and no error: there is nothing (yet). An event that does not fit its hash is never returned: the journal is
 // damaged then, Run ends, and the next Open carries over what is whole.
@@ -25,9 +27,7 @@ func (j *Journal) Read(ctx context.Context, lane edge.Lane, after edge.Seq, max 
 }
 
 func (j *Journal) readLane(ctx context.Context, lane edge.Lane, after edge.Seq, max int) ([]edge.Record, error) {
-	rows, err := j.read.QueryContext(ctx,
-		`select seq, prev, hash, body from events where lane = ? and seq > ? order by seq limit ?`,
-		int64(lane), int64(after), max)
+	rows, err := j.read.QueryContext(ctx, laneQuery, int64(lane), int64(after), max)
 	if err != nil {
 		return nil, err
 	}

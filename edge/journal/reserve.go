@@ -49,7 +49,7 @@ func (j *Journal) relieve(ctx context.Context) bool {
 	}
 	if err := os.Remove(j.reservePath()); err == nil {
 		edge.Crash("reserve given up")
-		j.full = true
+		j.full, j.onReserve = true, true
 		j.opt.Log.Error("the data disk is full: the journal lives on its reserve", "dir", j.opt.Dir)
 		return true
 	}
@@ -155,10 +155,13 @@ func (j *Journal) sayUnsaid(ctx context.Context) {
 func (j *Journal) tellFull(ctx context.Context) error {
 	j.sayUnsaid(ctx)
 	ev := edge.Event{Kind: edge.KindDiskFull, Why: "The data disk is full; events are still recorded on a small reserve."}
+	if !j.onReserve {
+		ev.Why = "The data disk is so full that there is no room for the journal's reserve; events are recorded in what is left."
+	}
 	switch {
 	case j.full && !j.fullTold:
 	case j.full && j.makeReserve():
-		j.full = false
+		j.full, j.onReserve = false, false
 		ev = edge.Event{Kind: edge.KindDiskFull.Restored(), Why: "The data disk has room again."}
 	default:
 		return nil

@@ -194,6 +194,10 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 		{"two changed places", `update events set seq = case seq when 7 then 108 else 107 end where seq in (7, 8)`, "missing"},
 		{"a gap was made up", `delete from events where seq = 7; insert into gaps (from_seq, to_seq, events, lost, reason, event_seq, event_hash, signature)
 			values (7, 7, 1, 1, 'x', 21, zeroblob(32), zeroblob(32))`, "signature"},
+		{"a gap names fewer than are gone", `delete from events where seq in (7, 8); insert into gaps (from_seq, to_seq, events, lost, reason, event_seq, event_hash, signature)
+			values (7, 8, 1, 0, 'x', null, null, null)`, "2 numbers up to here are missing and the gaps name 1"},
+		{"a gap names more than are gone", `delete from events where seq = 7; insert into gaps (from_seq, to_seq, events, lost, reason, event_seq, event_hash, signature)
+			values (7, 8, 2, 0, 'x', null, null, null)`, "1 numbers up to here are missing and the gaps name 2"},
 		{"an anchor was made up", `delete from events where seq < 3; insert into anchors (one, seq, hash, at_ns, signature)
 			select 1, 2, prev, 0, zeroblob(32) from events where seq = 3`, "signature"},
 	} {

@@ -57,6 +57,25 @@ type verifier struct {
 	head  head
 	at    head // last that was proved
 	spans []edge.Gap
+	told  map[edge.Seq]told // by seq of the event that names a loss
+
+	anchor  edge.Seq // where the walk began, and
+	counted counted  // ... what the gaps said then: the sums prove something only when nobody has pruned since
+	missing uint64   // numbers that were not there, since the anchor
+	begun   bool     // the first page has been read
+	tail    bool     // the walk began in the middle, or events went meanwhile
+}
+
+// told is what a gap says of its events-lost event.
+type told struct {
+	hash   [32]byte
+	events uint64
+}
+
+// counted is what the gaps say together.
+type counted struct {
+	gaps, events uint64
+	crossing     bool // one of them begins before the anchor, so that some of its numbers are not counted here
 }
 
 // page proves the next events in a snapshot of its own. done: they reach to the head of that snapshot.
@@ -96,6 +115,8 @@ func (v *verifier) start(ctx context.Context) error {
 	if anchor.seq <= v.at.seq {
 		return nil
 	}
+	v.tail = v.tail || v.begun // pruned while we walked
+	v.anchor = anchor.seq
 	v.at = anchor
 	return v.signed(anchor.seq, anchorMessage(v.id, anchor.seq, anchor.hash), sig)
 }
@@ -116,7 +137,8 @@ func (v *verifier) gaps(ctx context.Context) error {
 		return err
 	}
 	defer rows.Close()
-	v.spans = v.spans[:0]
+	v.spans, v.told = v.spans[:0], map[edge.Seq]told{}
+	var now counted
 	for rows.Next() {
 		var g edge.Gap
 		var seq sql.NullInt64
@@ -125,14 +147,33 @@ func (v *verifier) gaps(ctx context.Context) error {
 			return err
 		}
 		v.spans = append(v.spans, g)
+		now.gaps++
+		now.events += g.Events
+		now.crossing = now.crossing || g.From <= v.anchor
 		if !seq.Valid {
 			continue
 		}
+		v.told[edge.Seq(seq.Int64)] = told{[32]byte(append(hash, make([]byte, 32)...)), g.Events}
 		if err := v.signed(edge.Seq(seq.Int64), hash, sig); err != nil {
 			return err
 		}
 	}
+	if !v.begun {
+		v.counted, v.begun = now, true
+	}
+	v.tail = v.tail || v.counted != now // events went while we walked
 	return rows.Err()
+}
+
+// counts says whether as many numbers are missing as the gaps say.
+func (v *verifier) counts() error {
+	if last := max(v.head.seq, v.at.seq); !v.tail {
+		missing := v.missing + uint64(last-v.at.seq)
+		if missing > v.counted.events || missing < v.counted.events && !v.counted.crossing {
+			return &ChainError{last, fmt.Sprintf("%d numbers up to here are missing and the gaps name %d", missing, v.counted.events)}
+		}
+	}
+	return nil
 }
 
 // allowed says whether the missing events from..to are all in spans that gaps name.
@@ -178,7 +219,7 @@ func (v *verifier) events(ctx context.Context) (done bool, err error) {
 	case v.at.seq == v.head.seq && v.at.hash != v.head.hash:
 		return false, &ChainError{v.at.seq, "is not the head that the journal names"}
 	}
-	return true, nil
+	return true, v.counts()
 }
 
 func (v *verifier) event(seq edge.Seq, prev, hash [32]byte, body []byte) error {
@@ -199,6 +240,10 @@ func (v *verifier) event(seq edge.Seq, prev, hash [32]byte, body []byte) error {
 	if ev.Seq != seq || ev.Journal != v.id {
 		return &ChainError{seq, "is another journal's or stands at another's place"}
 	}
+	if g, ok := v.told[seq]; ok && (g.hash != hash || ev.Gap == nil || ev.Gap.Events < g.events) {
+		return &ChainError{seq, "is not the events-lost event that its gap names"}
+	}
+	v.missing += uint64(seq - v.at.seq - 1)
 	v.at = head{seq, hash}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"testing"
 
 	"sitewatch/edge"
@@ -83,5 +84,55 @@ func TestVerifyFindsADamageOnALaterPage(t *testing.T) {
 	var chain *ChainError
 	if err := v.rest(t, db); !errors.As(err, &chain) || chain.Seq != 2*verifyPage {
 		t.Errorf("Verify = %v, want event %d missing", err, 2*verifyPage)
+	}
+}
+
+// TestVerifyWhileEventsGo: gaps that come while the walk is under way are no lie about what it has seen before.
+func TestVerifyWhileEventsGo(t *testing.T) {
+	b := open(t, small(t.TempDir()))
+	b.acked(20)
+	for i := range 200 {
+		b.append(filler(edge.KindSet, i))
+	}
+	db, err := openReaders(b.Path())
+	must(t, err)
+	defer db.Close()
+	v := verifier{}
+	drop := func() {
+		must(t, b.do(t.Context(), func(ctx context.Context, t *tx) error {
+			t.headToo = true
+			_, err := t.dropSpan(ctx, edge.Routine, true)
+			return err
+		}))
+	}
+	for done, n := false, 0; !done; n++ {
+		if done, err = v.page(t.Context(), db); err != nil {
+			t.Fatalf("after %d losses: %v", n, err)
+		}
+		if n < 3 {
+			drop()
+			done = false
+		}
+	}
+	b.verify()
+}
+
+func TestVerifyComparesAGapWithItsEvent(t *testing.T) {
+	b := open(t, small(t.TempDir()))
+	for i := range 200 {
+		b.append(filler(edge.KindSet, i))
+	}
+	must(t, b.do(t.Context(), func(ctx context.Context, t *tx) error {
+		t.headToo = true
+		_, err := t.dropSpan(ctx, edge.Routine, true)
+		return err
+	}))
+	b.verify()
+	must(t, b.do(t.Context(), func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `update gaps set event_seq = event_seq - 1`)
+		return err
+	}))
+	if err := Verify(t.Context(), b.Path()); err == nil || !strings.Contains(err.Error(), "events-lost event that its gap names") {
+		t.Errorf("Verify = %v, want that the gap names another event", err)
 	}
 }
