@@ -81,6 +81,7 @@ type Journal struct {
 
 	checkBytes int64      // how large a file is read whole at Open
 	checked    bool       // all of the file was read since it was opened
+	damage     error      // why Run has ended for good; the writer's alone
 	broken     chan error // capacity 1: damage that somebody met; read by Run
 	salvages   []*salvage // what is still carried over; the writer's alone
 	carryWait  bool       // the last try to carry over failed: not before the next tick

@@ -26,6 +26,9 @@ func untilDamaged(t *testing.T, opt Options, meanwhile func(j *Journal)) {
 	wg.Go(func() { err = j.Run(ctx) })
 	meanwhile(j)
 	wg.Wait()
+	if again := j.Run(ctx); !errors.Is(again, ErrDamaged) {
+		t.Errorf("Run again = %v, want that it writes nothing more", again)
+	}
 	must(t, j.Close())
 	if !errors.Is(err, ErrDamaged) {
 		t.Fatalf("Run = %v, want ErrDamaged", err)

@@ -87,6 +87,9 @@ func (j *Journal) Run(ctx context.Context) error {
 		return errors.New("journal: the writer is running already")
 	}
 	defer j.running.Store(false)
+	if j.damage != nil {
+		return j.damage // nothing more is written into a file that cannot be trusted
+	}
 	check, stopCheck := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { j.runCheck(check) })
@@ -207,6 +210,7 @@ func (j *Journal) fatal(err error) error {
 		if !errors.Is(err, ErrDamaged) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
+		j.damage = fmt.Errorf("journal %s: %w", j.Path(), err)
 	case isDiskError(err), errors.Is(err, errStuck), hasCode(err, sqlite3.ErrReadonly), hasCode(err, sqlite3.ErrCantOpen),
 		j.opt.endWhenFull && errors.Is(err, ErrFull):
 	default:
