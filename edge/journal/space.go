@@ -73,15 +73,8 @@ func (j *Journal) spaceStep(ctx context.Context) (more bool, err error) {
 		if more, err = t.pruneAcked(ctx); err != nil || more || used <= j.opt.LimitBytes/100*lossPercent {
 			return err
 		}
-		for _, s := range []struct {
-			lane edge.Lane
-			lost bool
-		}{{edge.Routine, false}, {edge.Urgent, false}, {edge.Routine, true}, {edge.Urgent, true}} {
-			if more, err = t.dropSpan(ctx, s.lane, s.lost); err != nil || more {
-				return err
-			}
-		}
-		return nil
+		more, err = t.giveUp(ctx, used)
+		return err
 	})
 	if err != nil || !more {
 		return false, err
@@ -154,44 +147,85 @@ func (t *tx) pruneTo(ctx context.Context, through int64) (a head, err error) {
 	return a, rows.Err()
 }
 
+// enoughPages is what a step wants to have freed before it writes down what it has deleted, which takes room itself.
+const enoughPages = 8
+
+// giveUp deletes spans of events, those that the SOC has first and routine before urgent, until some pages are free, and says
+// whether it deleted any. One span may free none: routine events that stand between urgent ones leave holes that no other
+// event fits into.
+func (t *tx) giveUp(ctx context.Context, used int64) (bool, error) {
+	var gone []span
+	for _, s := range []span{{lane: edge.Routine}, {lane: edge.Urgent}, {lane: edge.Routine, lost: true}, {lane: edge.Urgent, lost: true}} {
+		for {
+			g, err := t.dropSpan(ctx, s.lane, s.lost)
+			if err != nil {
+				return false, err
+			}
+			if g.here == 0 {
+				break
+			}
+			gone = append(gone, g)
+			now, err := t.usedBytes(ctx)
+			if err != nil {
+				return false, err
+			}
+			if used-now >= enoughPages*pageBytes {
+				return true, t.recordGone(ctx, gone)
+			}
+		}
+	}
+	return len(gone) > 0, t.recordGone(ctx, gone)
+}
+
 // dropSpan deletes about a twentieth of the limit from one lane, oldest first: events that the SOC has acked, or, when
-// lost, those that it has not. Lost events leave an events-lost event; earlier ones among them are counted into it.
-func (t *tx) dropSpan(ctx context.Context, lane edge.Lane, lost bool) (bool, error) {
+// lost, those that it has not. Nothing is deleted when the span that it returns is empty.
+func (t *tx) dropSpan(ctx context.Context, lane edge.Lane, lost bool) (span, error) {
 	gap, err := t.oldest(ctx, lane, lost, t.j.opt.LimitBytes/20)
 	if err != nil || gap.here == 0 || gap.here == gap.notes && gap.notes < mergeNotes {
-		return false, err
+		return span{}, err
 	}
-	if _, err := t.exec(ctx, `delete from events where lane = ? and seq between ? and ?`,
-		int64(lane), int64(gap.span.From), int64(gap.span.To)); err != nil {
-		return false, err
-	}
-	edge.Crash("events given up before gap")
-	var seq, hash, sig any
-	reason := "acked by the SOC and deleted before older events"
-	if lost {
-		reason = "the journal reached its size limit before the SOC could be reached"
-		gap.Gap.Reason = reason
-		s, err := t.emit(ctx, edge.Event{
-			Kind: edge.KindEventsLost,
-			Why:  fmt.Sprintf("%d events of the %v lane between %d and %d are lost: %s.", gap.Events, lane, gap.From, gap.To, reason),
-			Gap:  &gap.Gap,
-		})
-		if err != nil {
-			return false, err
+	gap.lane, gap.lost = lane, lost
+	_, err = t.exec(ctx, `delete from events where lane = ? and seq between ? and ?`,
+		int64(lane), int64(gap.span.From), int64(gap.span.To))
+	return gap, err
+}
+
+// recordGone writes the spans down that were deleted. Lost events leave an events-lost event; earlier ones among them are
+// counted into it.
+func (t *tx) recordGone(ctx context.Context, gone []span) error {
+	for _, gap := range gone {
+		edge.Crash("events given up before gap")
+		var seq, hash, sig any
+		reason := "acked by the SOC and deleted before older events"
+		if gap.lost {
+			reason = "the journal reached its size limit before the SOC could be reached"
+			gap.Gap.Reason = reason
+			s, err := t.emit(ctx, edge.Event{
+				Kind: edge.KindEventsLost,
+				Why:  fmt.Sprintf("%d events of the %v lane between %d and %d are lost: %s.", gap.Events, gap.lane, gap.From, gap.To, reason),
+				Gap:  &gap.Gap,
+			})
+			if err != nil {
+				return err
+			}
+			seq, hash = int64(s.event.Seq), s.hash[:]
+			if sig, err = t.sign(s.hash[:]); err != nil {
+				return err
+			}
 		}
-		seq, hash = int64(s.event.Seq), s.hash[:]
-		if sig, err = t.sign(s.hash[:]); err != nil {
-			return false, err
+		if _, err := t.exec(ctx, `insert into gaps (from_seq, to_seq, events, lost, reason, event_seq, event_hash, signature)
+			values (?, ?, ?, ?, ?, ?, ?, ?)`, int64(gap.span.From), int64(gap.span.To), gap.here, gap.lost, reason, seq, hash, sig); err != nil {
+			return err
 		}
+		edge.Crash("gap recorded before commit")
 	}
-	_, err = t.exec(ctx, `insert into gaps (from_seq, to_seq, events, lost, reason, event_seq, event_hash, signature)
-		values (?, ?, ?, ?, ?, ?, ?, ?)`, int64(gap.span.From), int64(gap.span.To), gap.here, lost, reason, seq, hash, sig)
-	edge.Crash("gap recorded before commit")
-	return true, err
+	return nil
 }
 
 // span is a Gap, and the part of it that is deleted now.
 type span struct {
+	lane edge.Lane
+	lost bool
 	edge.Gap
 	span  edge.Gap // From and To of the rows that are deleted now
 	here  int64    // how many they are
@@ -288,6 +322,9 @@ func (j *Journal) idle(ctx context.Context) error {
 			return fatal
 		}
 		j.opt.Log.Warn("journal: upkeep", "err", err)
+		if errors.Is(err, ErrFull) {
+			j.space.over = true // what the SOC has taken meanwhile may go now: nothing is added that would make us look
+		}
 	}
 	j.carryWait = false
 	for len(j.queue) == 0 && (j.space.over || j.space.added >= lookAfter) {
