@@ -27,6 +27,7 @@ const (
 	firstRun              // the program has never run here before
 	longStorm             // so many alarms that the journal prunes what the SOC has
 	longAway              // so many alarms without a SOC that the journal must give up events
+	damaged               // the journal's file was damaged while the program was away
 	fullDisk              // the disk has no room left; needs a disk of its own, so root
 )
 
@@ -50,6 +51,8 @@ var crashPoints = []crashPoint{
 	{"journal migration before commit", "gateway", firstRun, 0},
 	{"reserve made before filled", "gateway", firstRun, 0},
 	{"reserve given up", "gateway", fullDisk, 0},
+	{"journal moved aside in part", "gateway", damaged, 4},
+	{"journal moved aside before the new one", "gateway", damaged, 0},
 	{"ledger before commit", "soc", ordinary, 40},
 	{"ledger after commit", "soc", ordinary, 40},
 	{"soc committed before ack", "soc", ordinary, 20},
