@@ -41,9 +41,19 @@ func (r benchResult) line() string {
 	add(len(r.Loaded) > 0, "%d under load %s ms", len(r.Loaded), p50p99(r.Loaded))
 	add(r.Bulk > 0, "clips %.1f %%", 100*r.share(r.Bulk))
 	add(len(r.Plain) > 0, "plain gRPC %s ms, clips %.1f %%", p50p99(r.Plain), 100*r.share(r.PBulk))
+	add(len(r.Loaded) > 0, "of it until the panel's ack at p99 %s and %s ms", ms(ackedP99(r.Idle)), ms(ackedP99(r.Loaded)))
 	add(r.Note != "", "%s", r.Note)
 	add(true, "the link itself was late by %v at p99", r.Late)
 	return strings.Join(parts, "; ")
+}
+
+// ackedP99 is how long the box's disk took: where it is much of a row's time, the row says little of the line.
+func ackedP99(ss []sample) time.Duration {
+	acks := make([]sample, len(ss))
+	for i, s := range ss {
+		acks[i].Took = s.Acked
+	}
+	return quantile(acks, 0.99)
 }
 
 // linkGrace is how late the link itself may be at p99 before its figures are worth nothing.
