@@ -19,10 +19,10 @@ PKGS_TEST := $(PKGS_DEMO) chromium git python3-gi gir1.2-gst-rtsp-server-1.0 gst
 PKGS_PROTO := protobuf-compiler
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test check fuzz bench bench-link lint proto sim deps-build deps-demo deps-test deps-proto clean
+.PHONY: help build demo smoke test torture torture-power check fuzz bench bench-link lint proto sim deps-build deps-demo deps-test deps-proto clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 22
 
 # $(call need,PACKAGES): installs those Debian packages that are missing, as root or by sudo; else says what to do.
 define need
@@ -59,6 +59,16 @@ sim: build ## the fake site alone (panel and cameras), for a gateway of your own
 
 test: deps-test ## every test, with the race detector
 	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+KILLS ?= 1000
+torture: deps-test ## gateway and SOC killed at any moment and at each named one: KILLS (1000) times; about 5 minutes
+	$(GO) test -count 1 -timeout 120m -v -run 'TestKilledAtAnyMoment|TestKilledInItsFirstRun|TestKilledWhile|TestDamagedJournal|TestPanelKilled' ./cmd/gateway -kills $(KILLS)
+
+CUTS ?= 200
+torture-power: deps-test ## as root: power cuts, CUTS (200), and a full disk, on ext4 on loop devices
+	@[ "$$(id -u)" = 0 ] || { echo "run as root: it mounts disks of its own"; exit 1; }
+	$(call need,e2fsprogs mount)
+	$(GO) test -count 1 -timeout 120m -v -run 'TestPowerCuts|TestFullDisk' ./cmd/gateway -cuts $(CUTS)
 
 lint: deps-build ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l cmd edge drivers video uplink); [ -z "$$out" ] || { echo "not gofmt'd:"; echo "$$out"; exit 1; }

@@ -258,6 +258,38 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// say reports n signals as a panel does: each again and again until it is acked.
+func (r *rig) say(n int) {
+	r.t.Helper()
+	for range n {
+		s := r.signal()
+		for try := 0; ; try++ {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			err := r.box.desk.Panel("intruder").Signal(ctx, s)
+			cancel()
+			if err == nil {
+				r.acked = append(r.acked, s)
+				break
+			}
+			if try == 1000 {
+				r.t.Fatalf("never acked: %v", err)
+			}
+			time.Sleep(2500 * time.Millisecond)
+			s.At = r.clock.Now()
+		}
+	}
+}
+
+// until waits in the bubble's own time.
+func (r *rig) until(what string, limit time.Duration, ok func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
+
 func (r *rig) connected() {
 	r.t.Helper()
 	r.until("the box is connected", time.Minute, func() bool { _, up := r.srv.Online("0417"); return up && r.delivered() })
