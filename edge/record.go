@@ -1,5 +1,7 @@
 package edge
 
+import "crypto/sha256"
+
 // Record is an event as the journal stores it and the wire carries it: the SOC gets Body and Prev unchanged, so that
 // the hash chain can be checked there and offline (P12).
 type Record struct {
@@ -8,6 +10,15 @@ type Record struct {
 	Body []byte   // what Event.Encode wrote
 	Prev [32]byte // Hash of the record before it in the journal; zeros before the first
 	Hash [32]byte // SHA-256 over Prev then Body
+}
+
+// ChainHash is the hash of a record with these bytes: SHA-256 over prev, then body.
+func ChainHash(prev [32]byte, body []byte) (sum [32]byte) {
+	h := sha256.New()
+	h.Write(prev[:])
+	h.Write(body)
+	h.Sum(sum[:0])
+	return sum
 }
 
 // ClipJob is a clip that an event asked for and that is neither ready nor lost yet.

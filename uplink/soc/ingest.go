@@ -36,6 +36,9 @@ func (x *session) events(ctx context.Context, m *wire.Events) error {
 		if err != nil {
 			return err
 		}
+		if n := len(b.Entries); n > 0 && len(r.GetPrev()) == 0 && b.Entries[n-1].Seq+1 == e.Seq {
+			e.Prev = edge.ChainHash(b.Entries[n-1].Prev, b.Entries[n-1].Body)
+		}
 		b.Entries = append(b.Entries, e)
 		through = max(through, e.Seq)
 	}

@@ -368,6 +368,33 @@ func TestConflictIsRecordedAndAcked(t *testing.T) {
 	}
 }
 
+func TestHashLeftOutIsFoundFromTheRecordBefore(t *testing.T) {
+	c := newCentre(t)
+	l := c.link("1", c.enrol("1"))
+	l.welcome()
+	one, two, three := l.event(1, edge.KindFire, nil), l.event(2, edge.KindFire, nil), l.event(3, edge.KindFire, nil)
+	two.Prev = nil
+	first := edge.ChainHash([32]byte{}, one.Body)
+	second := edge.ChainHash(first, two.Body)
+	three.Prev = second[:]
+	l.send(wire.Lane_LANE_URGENT, one, two)
+	l.ack(2)
+	l.send(wire.Lane_LANE_URGENT, three)
+	l.ack(3)
+	for _, e := range c.events() {
+		if !e.Chained {
+			t.Errorf("event %d does not hang in the chain", e.Event.Seq)
+		}
+	}
+	four := l.event(4, edge.KindFire, nil)
+	four.Prev = nil // nothing stands before it in this message
+	l.send(wire.Lane_LANE_URGENT, four)
+	l.ack(4)
+	if got := count(t, c.s.metrics.odd.WithLabelValues("unchained")); got != 1 {
+		t.Errorf("%v events are counted as unchained, want the one whose hash cannot be known", got)
+	}
+}
+
 func TestLateIsMeasuredByTheBoxsMonotonicClock(t *testing.T) {
 	c := newCentre(t)
 	l := c.link("1", c.enrol("1"))
