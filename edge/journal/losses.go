@@ -54,7 +54,7 @@ func (t *tx) keepLoss(ctx context.Context, ev *edge.Event) error {
 
 // Losses returns what is lost by the journal's last word.
 func (j *Journal) Losses(ctx context.Context) (map[Loss]bool, error) {
-	rows, err := j.store.query(ctx, `select kind, subject from losses`)
+	rows, err := j.read.QueryContext(ctx, `select kind, subject from losses`)
 	if err != nil {
 		return nil, fmt.Errorf("read losses: %w", err)
 	}
