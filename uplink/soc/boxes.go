@@ -57,16 +57,19 @@ func (b *boxes) presented(st standing, at time.Time) {
 	b.all[st.site], b.dirty[st.site] = r, true
 }
 
-// flush writes what presented has noted. What could not be written stays for the next time.
-func (b *boxes) flush() error {
+// flush writes what presented has noted, of at most max sites; 0: of all. What could not be written stays for the next time.
+func (b *boxes) flush(max int) error {
 	b.write.Lock()
 	defer b.write.Unlock()
 	b.mu.Lock()
 	var sites []edge.SiteID
 	for site := range b.dirty {
+		if max > 0 && len(sites) == max {
+			break
+		}
 		sites = append(sites, site)
+		delete(b.dirty, site)
 	}
-	clear(b.dirty)
 	b.mu.Unlock()
 	var bad []error
 	for _, site := range sites {
@@ -92,6 +95,9 @@ func (b *boxes) save(site edge.SiteID, r boxRecord) error {
 // issued writes and notes what a site has got; the caller holds write.
 func (b *boxes) issued(site edge.SiteID, c *x509.Certificate, forget bool) error {
 	r, _ := b.get(site)
+	if newest := r.latest(); newest.After(r.Newest) {
+		r.Newest = newest
+	}
 	r.Issued = &boxCert{Certificate: c.Raw, At: b.ca.clock.Now().Wall.UTC().Truncate(time.Second), parsed: c}
 	if forget {
 		r.Presented = nil
@@ -108,14 +114,24 @@ func (b *boxes) issued(site edge.SiteID, c *x509.Certificate, forget bool) error
 	return nil
 }
 
+// flushMost is of how many sites a turn of runTrust writes the records.
+const flushMost = 16
+
 // again is how long a box that asks again gets the certificate that it has got already: its reply may have been lost, and
 // it asks a second time to show that it has it.
 const again = time.Hour
 
-// issue makes a certificate for a site's box, or gives the one of a moment ago. It is on disk when it is returned.
-func (b *boxes) issue(site edge.SiteID, pub *ecdsa.PublicKey) (*x509.Certificate, error) {
+// issue makes a certificate for the site's box that has shown have, or gives the one of a moment ago. It is on disk when it is
+// returned. ErrRevoked when have has been revoked meanwhile.
+func (b *boxes) issue(site edge.SiteID, pub *ecdsa.PublicKey, have *x509.Certificate) (*x509.Certificate, error) {
 	b.write.Lock()
 	defer b.write.Unlock()
+	if _, err := b.ca.refresh(); err != nil {
+		return nil, err
+	}
+	if have != nil && b.ca.revokes(site, have) {
+		return nil, ErrRevoked
+	}
 	r, _ := b.get(site)
 	if i := r.Issued; i != nil {
 		by := b.ca.signer(i.parsed)
@@ -124,7 +140,7 @@ func (b *boxes) issue(site edge.SiteID, pub *ecdsa.PublicKey) (*x509.Certificate
 			return i.parsed, nil
 		}
 	}
-	c, err := b.ca.Issue(site, pub)
+	c, err := b.ca.Issue(site, pub, have)
 	if err != nil {
 		return nil, err
 	}

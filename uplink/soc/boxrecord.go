@@ -17,6 +17,9 @@ import (
 type boxRecord struct {
 	Issued    *boxCert `json:"issued,omitempty"`
 	Presented *boxCert `json:"presented,omitempty"`
+	// Newest is from when a certificate counts that has been replaced, when that is later than those above do: it was made while
+	// our clock was ahead, and must end with the others when the site is revoked.
+	Newest time.Time `json:"newest,omitzero"`
 }
 
 type boxCert struct {
@@ -27,7 +30,8 @@ type boxCert struct {
 }
 
 // latest is from when the newest certificate of the site counts; zero when none is known.
-func (r boxRecord) latest() (t time.Time) {
+func (r boxRecord) latest() time.Time {
+	t := r.Newest
 	for _, c := range []*boxCert{r.Issued, r.Presented} {
 		if c != nil && c.parsed.NotBefore.After(t) {
 			t = c.parsed.NotBefore

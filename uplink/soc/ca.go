@@ -206,14 +206,18 @@ func (ca *CA) newServer(by *authority, now time.Time) (*x509.Certificate, *ecdsa
 	return leaf, key, savePair(ca.path("server.pem"), ca.path("server-key.pem"), der, key)
 }
 
-// Issue makes the certificate of a site's box.
-func (ca *CA) Issue(site edge.SiteID, pub *ecdsa.PublicKey) (*x509.Certificate, error) {
+// Issue makes the certificate of a site's box. have is the one by which the box asks, nil for a token. ErrRevoked when that has
+// been revoked since its owner was let in: what is made here counts as later than every revocation so far.
+func (ca *CA) Issue(site edge.SiteID, pub *ecdsa.PublicKey, have *x509.Certificate) (*x509.Certificate, error) {
 	if _, err := ca.refresh(); err != nil {
 		return nil, err
 	}
 	ca.mu.Lock()
 	by, mark, revoked := trusted(ca.all)[0], ca.revoked.Sites[site].Until, ca.isRevoked(site)
 	ca.mu.Unlock()
+	if revoked && have != nil && !have.NotBefore.After(mark) {
+		return nil, ErrRevoked
+	}
 	now := ca.clock.Now().Wall
 	from := now.Add(-backdate).Truncate(time.Second)
 	if revoked && !from.After(mark) {

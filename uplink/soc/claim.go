@@ -132,7 +132,7 @@ func (c *Claims) Redeem(_ context.Context, site edge.SiteID, secret, csr []byte)
 		return nil, ErrTokenExpired
 	}
 	cl.Key = key
-	cert, err := c.ca.Issue(site, pub)
+	cert, err := c.ca.Issue(site, pub, nil)
 	if err != nil {
 		return nil, fmt.Errorf("issue a certificate: %w", err)
 	}

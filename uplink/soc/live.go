@@ -83,16 +83,11 @@ func (s *Server) runTrust(ctx context.Context) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			if err := s.boxes.flush(); err != nil {
+			if err := s.boxes.flush(0); err != nil {
 				s.o.Log.Warn("with what some boxes came last is not recorded", "err", err)
 			}
 			return
 		}
-		err := s.boxes.flush()
-		if err != nil && !unsaved {
-			s.o.Log.Error("with what boxes come is not recorded; it is tried again", "err", err)
-		}
-		unsaved = err != nil
 		reads, err := s.ca.refresh()
 		switch {
 		case err != nil && err.Error() != broken:
@@ -102,6 +97,13 @@ func (s *Server) runTrust(ctx context.Context) {
 			broken = ""
 		}
 		if reads == seen {
+			// When a whole estate has come with certificates that are not known it takes many turns: a revocation must not wait
+			// for the disk.
+			err := s.boxes.flush(flushMost)
+			if err != nil && !unsaved {
+				s.o.Log.Error("with what boxes come is not recorded; it is tried again", "err", err)
+			}
+			unsaved = err != nil
 			continue
 		}
 		seen = reads

@@ -2,6 +2,7 @@ package soc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -37,7 +38,10 @@ func (s *Server) Renew(ctx context.Context, r *wire.RenewRequest) (*wire.RenewRe
 			return refuse(codes.PermissionDenied, "the request is for another site than the certificate's")
 		}
 	}
-	c, err := s.boxes.issue(st.site, pub)
+	c, err := s.boxes.issue(st.site, pub, st.cert)
+	if errors.Is(err, ErrRevoked) {
+		return refuse(codes.PermissionDenied, err.Error())
+	}
 	if err != nil {
 		s.o.Log.Error("a certificate could not be renewed", "site", st.site, "err", err)
 		return nil, status.Error(codes.Unavailable, "the SOC cannot renew at the moment")

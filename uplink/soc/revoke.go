@@ -38,14 +38,12 @@ func Revoke(data string, site edge.SiteID, why string, clock edge.Clock) error {
 	if err != nil {
 		return err
 	}
-	if err := ca.revoke(site, why); err != nil {
-		return err
-	}
+	// The tokens first: what one of them got a moment ago is revoked with the rest, what it would get after that would count.
 	claims, err := OpenClaims(filepath.Join(data, "claims"), ca, clock)
-	if err != nil {
-		return err
+	if err == nil {
+		err = claims.void(site)
 	}
-	return claims.void(site)
+	return errors.Join(ca.revoke(site, why), err)
 }
 
 func (ca *CA) revoke(site edge.SiteID, why string) error {

@@ -1,6 +1,7 @@
 package soc
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -148,7 +150,7 @@ func TestRevocationOverAClockThatSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := known.issue("1", &key.PublicKey)
+	old, err := known.issue("1", &key.PublicKey, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,12 +164,110 @@ func TestRevocationOverAClockThatSteps(t *testing.T) {
 	if _, err := ca.admit([]*x509.Certificate{old}); err == nil {
 		t.Error("the certificate outlives its revocation")
 	}
-	next, err := known.issue("1", &key.PublicKey)
+	if _, err := known.issue("1", &key.PublicKey, old); !errors.Is(err, ErrRevoked) {
+		t.Errorf("what has been revoked gets a new one: %v", err)
+	}
+	next, err := known.issue("1", &key.PublicKey, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ca.admit([]*x509.Certificate{next}); err != nil {
 		t.Errorf("a new certificate: %v", err)
+	}
+}
+
+// The box has been let in, and is revoked while its renewal waits for its turn.
+func TestARevocationOvertakesARenewal(t *testing.T) {
+	c := newCentre(t)
+	cert := c.enrol("1")
+	st, err := c.s.admit([]*x509.Certificate{cert.Leaf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Revoke(c.data, "1", "stolen", edge.NewSystemClock()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.s.Renew(context.WithValue(t.Context(), standingKey{}, st), &wire.RenewRequest{Csr: csrBy(t, cert.PrivateKey, nil)})
+	if status.Code(err) != codes.PermissionDenied {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
+
+func TestABoxIsRevokedWhateverIsWrongWithTheTokens(t *testing.T) {
+	c := newCentre(t)
+	cert := c.enrol("1")
+	if err := os.RemoveAll(filepath.Join(c.data, "claims")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.data, "claims"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Revoke(c.data, "1", "stolen", edge.NewSystemClock()); err == nil {
+		t.Error("that tokens may be left is not reported")
+	}
+	if _, err := c.s.admit([]*x509.Certificate{cert.Leaf}); !errors.Is(err, ErrRevoked) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A certificate that was made while the SOC's clock was ahead, and replaced since, ends with its site.
+func TestRevocationEndsWhatAnEarlierClockMade(t *testing.T) {
+	clk := newClock()
+	data := t.TempDir()
+	ca, err := OpenCA(filepath.Join(data, "ca"), clk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := openBoxes(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clk.add(365 * 24 * time.Hour)
+	ahead, err := known.issue("1", &key.PublicKey, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clk.add(-365 * 24 * time.Hour)
+	for range 3 {
+		if _, err := known.issue("1", &key.PublicKey, ahead); err != nil {
+			t.Fatal(err)
+		}
+		clk.add(48 * time.Hour)
+	}
+	if err := Revoke(data, "1", "stolen", clk); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ca.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ca.admit([]*x509.Certificate{ahead}); !errors.Is(err, ErrRevoked) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRecordsAreWrittenAFewAtATime(t *testing.T) {
+	ca, err := OpenCA(t.TempDir(), newClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := openBoxes(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, site := range []edge.SiteID{"1", "2", "3"} {
+		known.presented(standing{site: site, cert: ca.issuing().cert}, newClock().Now().Wall)
+	}
+	for _, want := range []int{2, 3, 3} {
+		if err := known.flush(2); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := ca.readBoxes(); err != nil || len(all) != want {
+			t.Errorf("%d records are written, want %d (%v)", len(all), want, err)
+		}
 	}
 }
 
