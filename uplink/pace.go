@@ -93,13 +93,6 @@ func (l *line) routineAcked(sent time.Duration) {
 	l.routine.Acked(l.clock.Now().Mono, sent)
 }
 
-// estimate is what has been measured of the line.
-func (l *line) estimate() pace.Estimate {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.bulk.Estimate()
-}
-
 // yieldFor is how long a piece of a file waits for events: a stream of them that never ends must not stop bulk for ever.
 const yieldFor = 2 * time.Second
 

@@ -43,8 +43,6 @@ type sim struct {
 	could float64         // bytes that the line could have sent after warm
 	waits []time.Duration // of alarms after warm
 	when  []time.Duration
-	most  time.Duration
-	msgs  int
 }
 
 type job struct {
