@@ -19,6 +19,10 @@ type Signal struct {
 	At        Stamp       // arrival of the frame's last byte
 	Raw       []byte      // the frame's bytes on the wire
 
+	// State: the driver has read how a point is, not that it has changed: Kind when it is active, Kind's restore when it is not.
+	// It is news only when it differs from what was stored of the panel, zone and kind; where nothing is stored yet it is stored
+	// and no news.
+	State bool
 	// Key is what was said without how it was framed: a panel that repeats itself because our ack was lost sends the same Key.
 	// Empty: never taken for a repeat.
 	Key []byte

@@ -91,7 +91,7 @@ func (l *Line) Run(ctx context.Context) error {
 		switch l.spec.Kind {
 		case TCPListen:
 			return l.runListen(ctx)
-		case TCPDial:
+		case TCPDial, ModbusTCP:
 			return l.runOne(ctx, l.dial)
 		default:
 			return l.runOne(ctx, l.openSerial)
@@ -126,7 +126,7 @@ func (l *Line) runOne(ctx context.Context, open func(context.Context) (Port, err
 		l.log.Info("session ended", "err", err)
 		if d, ok := l.o.Clock.Now().Since(start); ok && d >= healthy {
 			retry.reset()
-			if l.spec.Kind == TCPDial {
+			if l.spec.Kind != Serial {
 				continue // once at once: a server that closes an idle connection is not lost
 			}
 		}
@@ -138,6 +138,7 @@ func (l *Line) runOne(ctx context.Context, open func(context.Context) (Port, err
 func (l *Line) session(ctx context.Context, port Port) error {
 	s := l.o.Driver.New(NewSettings(l.o.Settings), SessionOptions{
 		Panel: l.o.Panel, Clock: l.o.Clock, Location: l.o.Location, Log: l.log, Meter: l.meter,
+		Port: l.spec.Kind, Baud: l.set.serial.Baud,
 	})
 	if err := s.Run(ctx, port, l.o.Sink); err != nil {
 		return err

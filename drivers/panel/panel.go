@@ -23,6 +23,11 @@ type Driver struct {
 	Ports []PortKind // what it can be connected through
 	Line  LineFormat // of a serial port when the settings say nothing
 
+	// Polls: the box asks and the panel only answers, so that bytes go out without any having come in.
+	Polls bool
+	// Silence is how long no good frame may come before the panel is lost, when the settings say nothing; 0: for ever.
+	Silence time.Duration
+
 	// New makes a session and starts nothing. It reads all its settings from s, which collects what is wrong with them:
 	// Check calls New for that alone, with options that are zero.
 	New func(s *Settings, o SessionOptions) Session
@@ -41,6 +46,8 @@ type SessionOptions struct {
 	Location *time.Location // of the site: panels tell local time
 	Log      *slog.Logger
 	Meter    *Meter
+	Port     PortKind // what Run's port is
+	Baud     int      // of a serial port
 }
 
 // Session is the conversation with one panel over one opened port.

@@ -17,6 +17,7 @@ const (
 	Serial    PortKind = "serial"     // a tty: /dev/...
 	TCPListen PortKind = "tcp-listen" // the panel dials us, maybe only to deliver
 	TCPDial   PortKind = "tcp"        // we dial the panel, or a serial device server
+	ModbusTCP PortKind = "modbus-tcp" // we dial, and frames are those of Modbus TCP
 )
 
 // PortSpec is a parsed port of the configuration. Address is a path, or host:port.
@@ -25,27 +26,28 @@ type PortSpec struct {
 	Address string
 }
 
-// ParsePort reads a port as the configuration writes it: an absolute path, tcp-listen://host:port or tcp://host:port.
+// ParsePort reads a port as the configuration writes it: an absolute path, tcp-listen://host:port, tcp://host:port
+// or modbus-tcp://host:port.
 func ParsePort(s string) (PortSpec, error) {
 	scheme, addr, ok := strings.Cut(s, "://")
 	if !ok {
 		if !strings.HasPrefix(s, "/") || strings.ContainsRune(s, 0) {
-			return PortSpec{}, fmt.Errorf("port %q is neither an absolute path nor tcp-listen://host:port nor tcp://host:port", s)
+			return PortSpec{}, fmt.Errorf("port %q is neither an absolute path nor tcp-listen://, tcp:// or modbus-tcp:// with host:port", s)
 		}
 		return PortSpec{Kind: Serial, Address: s}, nil
 	}
 	kind := PortKind(scheme)
-	if kind != TCPListen && kind != TCPDial {
+	if kind != TCPListen && kind != TCPDial && kind != ModbusTCP {
 		return PortSpec{}, fmt.Errorf("port %q: nothing is known as %q", s, scheme+"://")
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return PortSpec{}, fmt.Errorf("port %q: %w", s, err)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || (n == 0 && kind == TCPDial) {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || (n == 0 && kind != TCPListen) {
 		return PortSpec{}, fmt.Errorf("port %q: %q is not a TCP port number", s, port)
 	}
-	if host == "" && kind == TCPDial {
+	if host == "" && kind != TCPListen {
 		return PortSpec{}, fmt.Errorf("port %q names no host", s)
 	}
 	return PortSpec{Kind: kind, Address: addr}, nil
@@ -77,7 +79,7 @@ func readLine(d Driver, s *Settings) lineSettings {
 			Format:    rs485.Format(s.String("format", string(d.Line.Format))),
 			Direction: rs485.Direction(s.Choice("rs485", string(rs485.Auto), string(rs485.On), string(rs485.Off))),
 		},
-		silence: s.Duration("silence", 0),
+		silence: s.Duration("silence", d.Silence),
 	}
 	if err := rs485.CheckBaud(l.serial.Baud); err != nil {
 		s.Problem("baud", err.Error(), fmt.Sprintf("it must be what the panel is set to, often %d", d.Line.Baud))

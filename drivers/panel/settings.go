@@ -22,20 +22,29 @@ type Settings struct {
 	values   map[string]any
 	known    map[string]bool
 	problems []Problem
+	path     string      // of a part: "settings.slaves[0]"
+	parts    []*Settings // lists of maps in it, in the order of their reading
 }
 
 // NewSettings reads from m, as it comes from YAML or JSON.
 func NewSettings(m map[string]any) *Settings {
-	return &Settings{values: m, known: map[string]bool{}}
+	return newPart("settings", m)
+}
+
+func newPart(path string, m map[string]any) *Settings {
+	return &Settings{values: m, known: map[string]bool{}, path: path}
 }
 
 // Problems returns what is wrong, unknown keys last.
 func (s *Settings) Problems() []Problem {
 	out := slices.Clone(s.problems)
+	for _, p := range s.parts {
+		out = append(out, p.Problems()...)
+	}
 	for _, key := range slices.Sorted(maps.Keys(s.values)) {
 		if !s.known[key] {
 			out = append(out, Problem{
-				Path: "settings." + key,
+				Path: s.path + "." + key,
 				What: fmt.Sprintf("%q is not a setting of this driver", key),
 				Hint: "known are " + strings.Join(slices.Sorted(maps.Keys(s.known)), ", "),
 			})
@@ -46,7 +55,76 @@ func (s *Settings) Problems() []Problem {
 
 // Problem adds a problem of the setting key.
 func (s *Settings) Problem(key, what, hint string) {
-	s.problems = append(s.problems, Problem{Path: "settings." + key, What: what, Hint: hint})
+	s.problems = append(s.problems, Problem{Path: s.path + "." + key, What: what, Hint: hint})
+}
+
+// Bad adds a problem of this part as a whole: of an item of a list, of a map.
+func (s *Settings) Bad(what, hint string) {
+	s.problems = append(s.problems, Problem{Path: s.path, What: what, Hint: hint})
+}
+
+// Has says whether key is there at all.
+func (s *Settings) Has(key string) bool { return s.Any(key) != nil }
+
+// List reads a list of maps, each as settings of its own whose problems are found here too; none when absent.
+func (s *Settings) List(key string) (parts []*Settings) {
+	v := s.Any(key)
+	items, ok := v.([]any)
+	if v != nil && !ok {
+		s.Problem(key, fmt.Sprintf("%v is not a list", v), "write a list: [{...}, {...}]")
+		return nil
+	}
+	for i, it := range items {
+		at := fmt.Sprintf("%s.%s[%d]", s.path, key, i)
+		m, ok := it.(map[string]any)
+		if !ok {
+			s.problems = append(s.problems, Problem{Path: at, What: fmt.Sprintf("%v is not a map of settings", it), Hint: "write it as {key: value, ...}"})
+			continue
+		}
+		p := newPart(at, m)
+		s.parts = append(s.parts, p)
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// Map reads a map of texts to texts, such as inputs to zones; nil when absent.
+func (s *Settings) Map(key string) map[string]string {
+	v := s.Any(key)
+	if v == nil {
+		return nil
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		s.Problem(key, fmt.Sprintf("%v is not a map", v), `write it as {"1": "201"}`)
+		return nil
+	}
+	out := make(map[string]string, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		t, ok := m[k].(string)
+		if !ok {
+			s.Problem(key+"."+k, fmt.Sprintf("%v is not a text", m[k]), fmt.Sprintf("quote it: %q", fmt.Sprint(m[k])))
+			continue
+		}
+		out[k] = t
+	}
+	return out
+}
+
+// Bool reads true or false, which may be written on and off.
+func (s *Settings) Bool(key string, def bool) bool {
+	switch v := s.Any(key).(type) {
+	case nil:
+		return def
+	case bool:
+		return v
+	case string:
+		if v == "on" || v == "off" {
+			return v == "on"
+		}
+	}
+	s.Problem(key, fmt.Sprintf("%v is neither true nor false", s.values[key]), "write true or false")
+	return def
 }
 
 // Any returns the value of key as it is; nil when absent.
