@@ -23,6 +23,8 @@ type Signal struct {
 	// It is news only when it differs from what was stored of the panel, zone and kind; where nothing is stored yet it is stored
 	// and no news.
 	State bool
+	// Active: of a State without Kind, the point is active. With a Kind, Kind itself says active or restored.
+	Active bool
 	// Key is what was said without how it was framed: a panel that repeats itself because our ack was lost sends the same Key.
 	// Empty: never taken for a repeat.
 	Key []byte
