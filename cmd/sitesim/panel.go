@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"sync"
 	"time"
@@ -52,7 +51,7 @@ type panelCounts struct {
 type galaxyPanel struct {
 	o    panelOptions
 	line *panelLine
-	rnd  *rand.Rand // used by Run only
+	bad  *badLine
 
 	mu     sync.Mutex
 	queue  panelQueue
@@ -75,7 +74,7 @@ func newGalaxyPanel(o panelOptions) (*galaxyPanel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("panel state: %w", err)
 	}
-	return &galaxyPanel{o: o, queue: q, rnd: rand.New(rand.NewPCG(o.Faults.Seed, 1)), more: make(chan struct{}, 1)}, nil
+	return &galaxyPanel{o: o, queue: q, bad: newBadLine(o.Faults), more: make(chan struct{}, 1)}, nil
 }
 
 // Raise makes the panel say something. It is on disk, when there is a state file, before Raise returns.
@@ -170,6 +169,7 @@ func (p *galaxyPanel) runOn(ctx context.Context, talk func(context.Context) erro
 	if err != nil {
 		return fmt.Errorf("panel's pty: %w", err)
 	}
+	line.bad = p.bad
 	p.line = line
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return line.runReader(ctx) })
@@ -240,7 +240,7 @@ func (p *galaxyPanel) block(ctx context.Context, f galaxy.Frame, tries int) erro
 	for try := range tries {
 		p.count(func(c *panelCounts) { c.Blocks++ })
 		p.line.discard(try > 0)
-		if err := p.o.Faults.send(ctx, p.line, b, p.o.Baud, p.rnd); err != nil {
+		if err := p.bad.send(ctx, p.line, b, p.o.Baud); err != nil {
 			return err
 		}
 		fc, err := p.line.answer(ctx, panelPatience)
@@ -248,7 +248,7 @@ func (p *galaxyPanel) block(ctx context.Context, f galaxy.Frame, tries int) erro
 		case err != nil:
 			return err
 		case fc == galaxy.FCAck || fc == galaxy.FCAltAck:
-			if try+1 < tries && p.o.Faults.hit(p.rnd, p.o.Faults.Dup) {
+			if try+1 < tries && p.bad.hit(p.bad.now().Dup) {
 				pause(ctx, panelPatience) // as if the acknowledgement had been lost on the way
 				continue
 			}

@@ -12,23 +12,29 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sitewatch/cmd/cli"
+	"sitewatch/drivers/galaxy"
 	"sitewatch/drivers/panel"
 	"sitewatch/edge"
 )
 
-// panelCmd is a fake Galaxy for a desk: it says what is typed, or plays a script.
+// panelCmd is a fake panel for a desk: it says what is typed, or plays a script.
 type panelCmd struct {
+	Driver  string      `help:"Which panel: the name of the gateway's driver for it." default:"galaxy-sia"`
 	Link    string      `help:"Where the path to the panel's serial line appears, as a symlink; the gateway's port." default:"demo/panel" type:"path"`
 	Script  string      `help:"Play this .wire file once, check the answers, and exit." type:"existingfile"`
 	Baud    int         `help:"Speed that the bytes are paced at." default:"9600"`
-	Level   int         `help:"SIA level, 0 to 4; from 3 on with text." default:"3"`
-	Account string      `help:"Account number." default:"012345"`
-	State   string      `help:"File that keeps what is not acknowledged yet." type:"path"`
+	Level   int         `help:"Galaxy: SIA level, 0 to 4; from 3 on with text." default:"3"`
+	Account string      `help:"Galaxy: account number." default:"012345"`
+	State   string      `help:"Galaxy: file that keeps what is not acknowledged yet." type:"path"`
 	Faults  panelFaults `embed:"" prefix:"fault-"`
 }
 
 // Run is the panel until ctx ends, the script is over, or standard input has a line that it cannot read.
 func (c *panelCmd) Run(ctx context.Context) error {
+	if c.Driver != galaxy.Driver.Name && c.Script == "" {
+		return c.runPeer(ctx)
+	}
 	p, err := newGalaxyPanel(panelOptions{
 		Link: c.Link, Baud: c.Baud, Level: c.Level, Account: c.Account, State: c.State, Faults: c.Faults,
 		Clock: edge.NewSystemClock(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
@@ -55,6 +61,31 @@ func (c *panelCmd) Run(ctx context.Context) error {
 		return runTyped(ctx, os.Stdin, func(line string) error { return raiseTyped(p, line) })
 	})
 	return g.Wait()
+}
+
+// runPeer is one of the other panels.
+func (c *panelCmd) runPeer(ctx context.Context) error {
+	p, err := c.peer()
+	if err != nil {
+		return err
+	}
+	if err := p.Do([]string{"help"}); err != nil {
+		fmt.Println(err) // what may be typed
+	}
+	bad := newBadLine(c.Faults)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return runPeer(ctx, p, c.Link, c.Baud, bad, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	})
+	g.Go(func() error { return runTypedPeer(ctx, os.Stdin, p, bad) })
+	return g.Wait()
+}
+
+// peer makes the panel of the driver.
+func (c *panelCmd) peer() (peer, error) {
+	switch c.Driver {
+	}
+	return nil, cli.ArgumentError{Err: fmt.Errorf("there is no fake panel for driver %q", c.Driver)}
 }
 
 // runTyped does what is typed, and says what is wrong with a line that cannot be done. The end of the input ends nothing.
@@ -94,6 +125,9 @@ func raiseTyped(p *galaxyPanel, line string) error {
 	w := strings.Fields(line)
 	if len(w) == 0 {
 		return nil
+	}
+	if w[0] == "fault" {
+		return p.bad.set(w[1:])
 	}
 	if len(w[0]) != 2 {
 		return errors.New("an event code has two letters, for example BA")

@@ -21,6 +21,7 @@ type panelLine struct {
 	link          string
 	in            chan byte // what the gateway sends; what does not fit is dropped, as nobody listens to that much
 	buf           []byte    // of in, not judged yet
+	bad           *badLine  // of runReader; nil: the line is good
 	once          sync.Once // of close
 }
 
@@ -117,7 +118,17 @@ func (l *panelLine) runReader(ctx context.Context) error {
 	b := make([]byte, 256)
 	for {
 		n, err := l.master.Read(b)
-		for _, c := range b[:n] {
+		got := b[:n]
+		if l.bad != nil {
+			f := l.bad.now()
+			if f.Echo && n > 0 {
+				l.master.Write(got)
+			}
+			if f.Baud {
+				got = garble(got)
+			}
+		}
+		for _, c := range got {
 			select {
 			case l.in <- c:
 			default:
@@ -139,10 +150,7 @@ func (l *panelLine) discard(again bool) {
 	}
 	l.buf = l.buf[:0]
 	if again {
-		ptyControl(l.slave, func(fd int) error {
-			// A pty stays exclusive after its user was killed, because we hold it open. A real tty does not.
-			return errors.Join(unix.IoctlSetInt(fd, unix.TIOCNXCL, 0), unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH))
-		})
+		l.forget()
 	}
 }
 
