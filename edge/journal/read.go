@@ -100,6 +100,7 @@ func (j *Journal) Acked(ctx context.Context, lane edge.Lane, through edge.Seq) e
 			int64(through), int64(lane), int64(through))
 		if n > 0 {
 			t.cursors[lane] = through
+			j.space.over = j.space.over || j.space.tight // what had to stay may go now, also if nothing is added that would make us look
 		}
 		return err
 	})

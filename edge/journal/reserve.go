@@ -44,7 +44,7 @@ func (j *Journal) makeReserve() bool {
 
 // relieve makes room after a commit found none, and says whether it is worth to try again.
 func (j *Journal) relieve(ctx context.Context) bool {
-	if more, err := j.spaceStep(ctx); err == nil && more {
+	if next, err := j.spaceStep(ctx); err == nil && next.over {
 		return true // the file was at its own limit, and old events have gone
 	}
 	if err := os.Remove(j.reservePath()); err == nil {

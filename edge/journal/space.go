@@ -29,6 +29,7 @@ const (
 type spaceUse struct {
 	added int64 // since the last look
 	over  bool  // the last look found more to do
+	tight bool  // the last look found too much, and nothing that may go before the SOC acks more
 }
 
 // usedBytes is how much of the file is in use: pages that are free are used again before it grows.
@@ -48,26 +49,24 @@ func (j *Journal) keepSpace(ctx context.Context) error {
 	if j.space.added < lookAfter && !j.space.over {
 		return nil
 	}
-	more, err := j.spaceStep(ctx)
+	next, err := j.spaceStep(ctx)
 	if err != nil {
 		if fatal := j.fatal(err); fatal != nil {
 			return fatal
 		}
 		j.opt.Log.Warn("journal: old events stay", "err", err)
 	}
-	j.space = spaceUse{over: more}
+	j.space = next
 	return nil
 }
 
-// spaceStep deletes the next events that have to go, if any, and says whether there may be more.
-func (j *Journal) spaceStep(ctx context.Context) (more bool, err error) {
+// spaceStep deletes the next events that have to go, if any, and says when to look again.
+func (j *Journal) spaceStep(ctx context.Context) (next spaceUse, err error) {
 	used, err := j.store.usedBytes(ctx)
-	if err != nil {
-		return false, err
+	if err != nil || used <= j.opt.LimitBytes/100*historyPercent {
+		return next, err
 	}
-	if used <= j.opt.LimitBytes/100*historyPercent {
-		return false, nil
-	}
+	more := false
 	err = j.alone(ctx, func(ctx context.Context, t *tx) error {
 		t.headToo = true
 		if more, err = t.pruneAcked(ctx); err != nil || more || used <= j.opt.LimitBytes/100*lossPercent {
@@ -77,10 +76,11 @@ func (j *Journal) spaceStep(ctx context.Context) (more bool, err error) {
 		return err
 	})
 	if err != nil || !more {
-		return false, err
+		return spaceUse{tight: true}, err
 	}
 	after, err := j.store.usedBytes(ctx)
-	return after < used, err // a step that frees nothing is not tried again before something is added
+	// A step that frees nothing is not tried again before something is added or acked.
+	return spaceUse{over: after < used, tight: after >= used}, err
 }
 
 // pruneAcked deletes the oldest events as far as the SOC has acked all of both lanes, and leaves the anchor.

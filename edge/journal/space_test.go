@@ -332,3 +332,22 @@ func TestFullDiskLivesOnTheReserve(t *testing.T) {
 	}
 	b.verify()
 }
+
+// A SOC that comes back takes all that waited, and nothing new happens at the site: there must be room again all the same.
+func TestAcksMakeRoomByThemselves(t *testing.T) {
+	b := open(t, small(t.TempDir()))
+	for i := range 2000 {
+		b.append(filler(edge.KindSet, i))
+	}
+	b.settled()
+	full, err := b.store.usedBytes(t.Context())
+	must(t, err)
+	for range 50 { // again and again only so that the writer has turns: the first ack says it all
+		for _, lane := range edge.EventLanes {
+			must(t, b.Acked(t.Context(), lane, b.Last()))
+		}
+	}
+	if used, err := b.store.usedBytes(t.Context()); err != nil || used >= full || used > b.opt.LimitBytes/100*historyPercent {
+		t.Errorf("%d bytes are in use when the SOC has all, %d before (%v)", used, full, err)
+	}
+}
