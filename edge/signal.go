@@ -25,6 +25,8 @@ type Signal struct {
 	State bool
 	// Active: of a State without Kind, the point is active. With a Kind, Kind itself says active or restored.
 	Active bool
+	// Usual is the kind of such a point where nothing else says one, neither Kind, Code nor the configuration of the zone.
+	Usual Kind
 	// Key is what was said without how it was framed: a panel that repeats itself because our ack was lost sends the same Key.
 	// Empty: never taken for a repeat.
 	Key []byte

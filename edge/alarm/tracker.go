@@ -75,7 +75,8 @@ func (t *tracker) track(s edge.Signal, states []journal.Partition) outcome {
 // zoneOf is the zone of the signal's event.
 func zoneOf(s edge.Signal) edge.ZoneID { return edge.ZoneID(clean(string(s.Zone), 64)) }
 
-// kindOf is what the driver says, else what the code means, else what the configuration calls the zone.
+// kindOf is what the driver says, else what the code means, else what the configuration calls the zone, else what such a
+// point usually is.
 func kindOf(s edge.Signal, zone Zone) edge.Kind {
 	switch {
 	case s.Kind != "":
@@ -84,6 +85,8 @@ func kindOf(s edge.Signal, zone Zone) edge.Kind {
 		return edge.KindOfSIA(s.Code, s.User != "")
 	case zone.Kind != "":
 		return zone.Kind
+	case s.Usual != "":
+		return s.Usual
 	}
 	return edge.KindUnknown
 }
