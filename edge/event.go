@@ -10,31 +10,34 @@ import (
 // Event is a journalled fact. Encode gives the bytes that the journal stores, the hash chain covers and the wire carries.
 // (Site, Journal, Seq) identifies it for ever (P2). Site, Journal, Seq, Lane, Recorded and Clock are filled in by the journal.
 type Event struct {
-	V         int          `json:"v"` // version of this form: 1
-	Site      SiteID       `json:"site"`
-	Journal   JournalID    `json:"journal"`
-	Seq       Seq          `json:"seq"`
-	Lane      Lane         `json:"lane"`
-	Kind      Kind         `json:"kind"`
-	Code      string       `json:"code,omitempty"`
-	Panel     PanelID      `json:"panel,omitempty"`
-	Partition PartitionID  `json:"partition,omitempty"`
-	Zone      ZoneID       `json:"zone,omitempty"`
-	ZoneName  string       `json:"zone_name,omitempty"`
-	User      string       `json:"user,omitempty"`
-	Text      string       `json:"text,omitempty"`
-	Why       string       `json:"why,omitempty"` // one sentence that an operator can read
-	Cameras   []CameraID   `json:"cameras,omitempty"`
-	Amends    Seq          `json:"amends,omitempty"` // of the same journal
-	Occurred  time.Time    `json:"occurred_at"`      // UTC, best knowledge of when it happened
-	Clock     ClockState   `json:"clock"`
-	Recorded  Stamp        `json:"recorded"`
-	Clips     []ClipRef    `json:"clips,omitempty"`   // wanted for this event; their rows are in the same transaction
-	Clip      *ClipFact    `json:"clip,omitempty"`    // of clip-ready and clip-lost
-	Gap       *Gap         `json:"gap,omitempty"`     // of events-lost
-	Path      string       `json:"path,omitempty"`    // of path-lost: the path's name
-	Command   *CommandFact `json:"command,omitempty"` // of command-done
-	Raw       HexBytes     `json:"raw,omitempty"`
+	V         int         `json:"v"` // version of this form: 1
+	Site      SiteID      `json:"site"`
+	Journal   JournalID   `json:"journal"`
+	Seq       Seq         `json:"seq"`
+	Lane      Lane        `json:"lane"`
+	Kind      Kind        `json:"kind"`
+	Code      string      `json:"code,omitempty"`
+	Panel     PanelID     `json:"panel,omitempty"`
+	Partition PartitionID `json:"partition,omitempty"`
+	Zone      ZoneID      `json:"zone,omitempty"`
+	ZoneName  string      `json:"zone_name,omitempty"`
+	User      string      `json:"user,omitempty"`
+	Text      string      `json:"text,omitempty"`
+	Why       string      `json:"why,omitempty"` // one sentence that an operator can read
+	Cameras   []CameraID  `json:"cameras,omitempty"`
+	Amends    Seq         `json:"amends,omitempty"` // of the same journal
+	Occurred  time.Time   `json:"occurred_at"`      // UTC, best knowledge of when it happened
+	Clock     ClockState  `json:"clock"`
+	Recorded  Stamp       `json:"recorded"`
+	Clips     []ClipRef   `json:"clips,omitempty"` // wanted for this event; their rows are in the same transaction
+	Clip      *ClipFact   `json:"clip,omitempty"`  // of clip-ready and clip-lost
+	Gap       *Gap        `json:"gap,omitempty"`   // of events-lost
+	Path      string      `json:"path,omitempty"`  // of path-lost: the path's name
+	Held      string      `json:"held,omitempty"`  // why an alarm goes in the routine lane: swinger, storm, engineer, walk-test
+	// Corroborated is "video" when a camera that looks at the zone has seen movement about then.
+	Corroborated string       `json:"corroborated,omitempty"`
+	Command      *CommandFact `json:"command,omitempty"` // of command-done
+	Raw          HexBytes     `json:"raw,omitempty"`
 }
 
 // ClipRef is a clip that an event asks for: the span [From, To] of Camera.

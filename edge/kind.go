@@ -1,8 +1,6 @@
 package edge
 
 import (
-	_ "embed"
-	"encoding/csv"
 	"strings"
 	"sync"
 )
@@ -26,9 +24,16 @@ const (
 	KindSet       Kind = "set"
 	KindPartSet   Kind = "part-set"
 	KindUnset     Kind = "unset"
+	KindCancel    Kind = "cancel"
+	KindReset     Kind = "reset"
+	KindEngineer  Kind = "engineer"
+	KindWalkTest  Kind = "walk-test"
 	KindPanelLost Kind = "panel-lost"
 	KindLineFault Kind = "line-fault"
 	KindUnknown   Kind = "unknown"
+
+	KindAlarmAfterSet Kind = "alarm-after-set"
+	KindUnconfirmed   Kind = "unconfirmed"
 
 	KindPathLost    Kind = "path-lost"
 	KindCameraLost  Kind = "camera-lost"
@@ -90,6 +95,10 @@ func (k Kind) Lane() Lane {
 // Alarm says whether k is a new urgent condition, not the end of one: what gets clips.
 func (k Kind) Alarm() bool { return urgentKinds[k] }
 
+// MayBeHeld says whether an alarm of kind k, or its end, may go in the routine lane for what an Event's Held says: an intruder
+// or a tamper alarm that comes again and again, or while an engineer is at work. No other alarm is ever held (P4).
+func (k Kind) MayBeHeld() bool { return k.Base() == KindIntruder || k.Base() == KindTamper }
+
 // Confirmed says whether k is one of the "-confirmed" kinds.
 func (k Kind) Confirmed() bool { return strings.HasSuffix(string(k), "-confirmed") }
 
@@ -101,33 +110,3 @@ func (k Kind) IsRestored() bool { return strings.HasSuffix(string(k), restored) 
 
 // Base returns k without "-restored".
 func (k Kind) Base() Kind { return Kind(strings.TrimSuffix(string(k), restored)) }
-
-//go:embed kinds.csv
-var kindsCSV string
-
-var siaKinds = sync.OnceValue(func() map[string]Kind {
-	rows, err := csv.NewReader(strings.NewReader(kindsCSV)).ReadAll()
-	if err != nil {
-		panic("edge: kinds.csv is broken: " + err.Error())
-	}
-	m := make(map[string]Kind, len(rows))
-	for _, r := range rows[1:] {
-		m[r[0]] = Kind(r[2])
-	}
-	return m
-})
-
-// KindOfSIA maps a two-letter SIA DC-03 event code to its kind by the table in kinds.csv. withUser says that a user id
-// came with it: a hold-up (HA) by a user is duress. A code that is not in the table is KindUnknown.
-func KindOfSIA(code string, withUser bool) Kind {
-	m := siaKinds()
-	if withUser {
-		if k, ok := m[code+"+id"]; ok {
-			return k
-		}
-	}
-	if k, ok := m[code]; ok && code != "" {
-		return k
-	}
-	return KindUnknown
-}
