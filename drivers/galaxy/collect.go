@@ -15,6 +15,7 @@ type collector struct {
 	buf  []byte // begins at a boundary
 	bad  []bool // parallel to buf: damaged on the line
 	skip int    // bytes at the start of buf that are ruled out
+	lost int    // ruled-out bytes that are no longer in buf and not yet told of
 	fail int    // end of the failed block (complete, known function code, wrong parity) that a reject is owed for; 0 none
 	prim bool   // that block began at the boundary
 }
@@ -68,6 +69,7 @@ func (c *collector) next(quiet bool, into []byte) (found, bool) {
 		}
 		if c.skip == 0 && c.buf[0] == 0x00 && err != nil {
 			c.cut(1) // idle filler between blocks: what follows is at a boundary
+			c.lost++
 			continue
 		}
 		if err == ErrParity && !answers(FC(c.buf[c.skip+1])) {
@@ -126,7 +128,14 @@ func (c *collector) trim() {
 	c.buf = c.buf[:copy(c.buf, c.buf[1:])]
 	c.bad = c.bad[:copy(c.bad, c.bad[1:])]
 	c.skip--
+	c.lost++
 	c.fail = max(0, c.fail-1)
+}
+
+// noise returns how many bytes have been dropped since the last call.
+func (c *collector) noise() (n int) {
+	n, c.lost = c.lost, 0
+	return n
 }
 
 // quiet says whether the panel is owed a reject now that the line has gone quiet and next has found no block. A failed
@@ -153,22 +162,35 @@ func answers(fc FC) bool {
 	return false
 }
 
-// sound says whether the content of a block vouches for it where its place does not.
+// sound says whether the content of a block vouches for it where its place does not. An hour of rubbish at 9600 baud has 3.4
+// million places where a block may seem to begin, so what three or four bytes can fulfil is not enough: an end of data, and an
+// event without a modifier before it (level 0). The panel repeats those, and then they stand at a boundary.
 func sound(f Frame) bool {
 	switch f.FC {
 	case FCAccount:
 		return accountOK(f.Data)
 	case FCEvent, FCOldEvent:
 		_, suspect := parse(f.Data)
-		return suspect == ""
-	case FCEnd:
-		return len(f.Data) == 0 && f.WantsAck()
+		return suspect == "" && len(f.Data) > 2 && lower(f.Data[0])
 	case FCConfig:
 		return bytes.HasPrefix(f.Data, []byte("AL"))
 	case FCText:
-		return len(f.Data) >= 8 && bytes.IndexFunc(f.Data, func(r rune) bool { return r < 0x20 }) < 0
+		return len(f.Data) >= 8 && textOK(f.Data)
 	}
 	return false
+}
+
+// textOK: printable ASCII with a few bytes of the private character set.
+func textOK(d []byte) bool {
+	private := 0
+	for _, c := range d {
+		if c >= 0x80 && c <= 0x9F {
+			private++
+		} else if c < 0x20 || c > 0x7E {
+			return false
+		}
+	}
+	return private <= len(d)/4
 }
 
 func accountOK(d []byte) bool {

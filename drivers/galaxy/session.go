@@ -107,7 +107,9 @@ func (s *session) receive(ctx context.Context, c *panel.Chunk) error {
 		s.start = append(s.start, b[:min(n, len(b))]...)
 	}
 	s.col.push(b, c.Bad)
-	return s.take(ctx, false, c.At)
+	err := s.take(ctx, false, c.At)
+	s.o.Meter.Noise(s.col.noise())
+	return err
 }
 
 // take handles the blocks that are complete.

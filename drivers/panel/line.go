@@ -22,18 +22,21 @@ type LineOptions struct {
 	Port     string         // as in the configuration
 	Settings map[string]any // as in the configuration
 	Sink     Sink
-	// Report journals what the line itself has to say: panel-lost, panel-lost-restored. The line repeats a report that fails.
+	// Report journals what the line itself has to say: panel-lost, line-fault and their restores. The line repeats a report that
+	// fails.
 	Report   func(ctx context.Context, ev edge.Event) error
 	Clock    edge.Clock
 	Log      *slog.Logger
 	Location *time.Location
-	// Lost says that the journal's last word about this panel, from an earlier run, is that it is lost.
-	Lost bool
+	// Lost says that the journal's last word about this panel, from an earlier run, is that it is lost; Faulty the same of a
+	// line-fault.
+	Lost, Faulty bool
 }
 
 type lineSettings struct {
 	serial  rs485.Options
 	silence time.Duration // no good frame for so long means lost; 0: the panel may be silent for ever
+	given   bool          // silence stands in the settings
 }
 
 // Line keeps one panel connected for as long as Run runs. It opens the port, again and again if it must, runs a session
@@ -47,11 +50,14 @@ type Line struct {
 	set   lineSettings
 	meter *Meter
 	log   *slog.Logger
+	tty   func(context.Context) (Port, error) // opens a serial port
 
 	mu      sync.Mutex
 	state   State
-	reason  string       // why it is lost
-	byFrame bool         // only a good frame ends the loss
+	reason  string // why it is lost
+	byFrame bool   // only a good frame ends the loss
+	faulty  bool   // too many bad frames
+	health  health
 	pending []edge.Event // reports not journalled yet
 	kick    chan struct{}
 	opened  int // open ports or connections
@@ -79,6 +85,7 @@ func NewLine(o LineOptions) (*Line, error) {
 	if o.Lost {
 		l.state = Lost
 	}
+	l.faulty, l.tty = o.Faulty, l.openSerial
 	return l, nil
 }
 
@@ -94,7 +101,7 @@ func (l *Line) Run(ctx context.Context) error {
 		case TCPDial, ModbusTCP:
 			return l.runOne(ctx, l.dial)
 		default:
-			return l.runOne(ctx, l.openSerial)
+			return l.runOne(ctx, l.tty)
 		}
 	})
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
@@ -140,7 +147,7 @@ func (l *Line) session(ctx context.Context, port Port) error {
 		Panel: l.o.Panel, Clock: l.o.Clock, Location: l.o.Location, Log: l.log, Meter: l.meter,
 		Port: l.spec.Kind, Baud: l.set.serial.Baud,
 	})
-	if err := s.Run(ctx, port, l.o.Sink); err != nil {
+	if err := s.Run(ctx, meteredPort{port, l.meter, l.o.Clock}, l.o.Sink); err != nil {
 		return err
 	}
 	return errors.New("the session ended")

@@ -80,6 +80,7 @@ func readLine(d Driver, s *Settings) lineSettings {
 			Direction: rs485.Direction(s.Choice("rs485", string(rs485.Auto), string(rs485.On), string(rs485.Off))),
 		},
 		silence: s.Duration("silence", d.Silence),
+		given:   s.Has("silence"),
 	}
 	if err := rs485.CheckBaud(l.serial.Baud); err != nil {
 		s.Problem("baud", err.Error(), fmt.Sprintf("it must be what the panel is set to, often %d", d.Line.Baud))

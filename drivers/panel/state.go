@@ -2,7 +2,6 @@ package panel
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"sitewatch/edge"
@@ -26,6 +25,8 @@ type Stats struct {
 	Reason      string // why it is lost
 	Connections int    // open ports or TCP connections
 	Address     string // where a tcp-listen port really listens
+	Faulty      bool   // too many frames are bad
+	History     []Minute
 	Counts
 }
 
@@ -35,7 +36,7 @@ func (l *Line) Stats() Stats {
 	defer l.mu.Unlock()
 	return Stats{
 		Panel: l.o.Panel, Driver: l.o.Driver.Name, Port: l.o.Port, State: l.state, Reason: l.reason,
-		Connections: l.opened, Address: l.address, Counts: l.meter.Counts(),
+		Connections: l.opened, Address: l.address, Faulty: l.faulty, History: l.health.history(), Counts: l.meter.Counts(),
 	}
 }
 
@@ -60,12 +61,16 @@ func (l *Line) isOpen(change int, frame bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opened += change
+	if change > 0 {
+		kick(l.meter.change) // a silence is counted from here
+	}
 	if change < 0 || (l.state == Lost && frame != l.byFrame) {
 		return
 	}
 	switch l.state {
 	case Lost:
 		l.log.Info("panel is back")
+		l.health.forget()
 		l.report(edge.KindPanelLost.Restored(), "The box has the panel again.")
 	case Starting:
 		l.log.Info("panel connected", "port", l.o.Port)
@@ -76,12 +81,20 @@ func (l *Line) isOpen(change int, frame bool) {
 // report queues an event; l.mu is held.
 func (l *Line) report(kind edge.Kind, why string) {
 	if len(l.pending) >= maxPending {
-		l.pending = append(l.pending[:0], l.pending[2:]...)
+		l.forgetPair()
 	}
 	l.pending = append(l.pending, edge.Event{Kind: kind, Panel: l.o.Panel, Why: why, Occurred: l.o.Clock.Now().Wall})
-	select {
-	case l.kick <- struct{}{}:
-	default:
+	kick(l.kick)
+}
+
+// forgetPair drops the oldest two reports of one kind that stand side by side: something and its end. There are such: nothing is
+// said of the line's quality while the panel is lost, so that a loss and its end have nothing between them.
+func (l *Line) forgetPair() {
+	for i := range len(l.pending) - 1 {
+		if l.pending[i].Kind.Base() == l.pending[i+1].Kind.Base() {
+			l.pending = append(l.pending[:i], l.pending[i+2:]...)
+			return
+		}
 	}
 }
 
@@ -112,28 +125,6 @@ func (l *Line) runReports(ctx context.Context) error {
 				continue
 			}
 			retry.reset()
-		}
-	}
-}
-
-// runWatch ends a loss at the first good frame and begins one after too long a silence.
-func (l *Line) runWatch(ctx context.Context) error {
-	silence := l.set.silence
-	if silence == 0 {
-		silence = time.Duration(1<<63 - 1)
-	}
-	t := time.NewTimer(silence)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-l.meter.heard:
-			l.isOpen(0, true)
-			t.Reset(silence)
-		case <-t.C:
-			l.lost(fmt.Errorf("no frame has come for %v", l.set.silence), true)
-			t.Reset(silence)
 		}
 	}
 }
