@@ -14,6 +14,7 @@ type Batch struct {
 	Partitions []Partition
 	Panel      edge.PanelID // whose signals Entries are; "": nothing is remembered for the duplicate rule
 	Matched    []edge.Seq   // events whose signals the panel has re-sent in the same call; see Journal.Matched
+	Meaning    Meaning
 }
 
 // Entry is one event of a Batch.
@@ -23,6 +24,7 @@ type Entry struct {
 	Key    []byte     // of the signal; nil: never taken for a repeat
 	Old    bool       // the panel said that it is re-sending this from its buffer
 	At     edge.Stamp // arrival of the signal
+	Beside bool       // it follows from another event of the batch and is no signal: no repeat and no text is about it
 
 	kept bool // the event was journalled before: its times stay, and its clips may be known
 }
@@ -58,7 +60,7 @@ func (j *Journal) Append(ctx context.Context, evs ...edge.Event) (last edge.Seq,
 
 // Commit journals a batch in one transaction and returns the seqs of its events; see Append.
 func (j *Journal) Commit(ctx context.Context, b Batch) ([]edge.Seq, error) {
-	if len(b.Entries) == 0 && len(b.Partitions) == 0 {
+	if len(b.Entries) == 0 && len(b.Partitions) == 0 && b.Meaning.empty() {
 		return nil, nil
 	}
 	var seqs []edge.Seq
@@ -112,6 +114,13 @@ func (t *tx) seal(entries []Entry) ([]sealed, error) {
 		ev := en.Event
 		ev.V, ev.Site, ev.Journal, ev.Seq = 1, t.j.opt.Site, t.j.id, next.seq+1
 		ev.Lane = ev.Kind.Lane()
+		if ev.Held != "" {
+			if ev.Kind.MayBeHeld() {
+				ev.Lane = edge.Routine
+			} else {
+				ev.Held = "" // whatever asked for it: P4
+			}
+		}
 		if !en.kept {
 			ev.Recorded, ev.Clock = now, now.ClockState()
 		}

@@ -14,13 +14,13 @@ func TestPartitionsOfOnePanelAreBounded(t *testing.T) {
 	for i := range maxPartitions + 50 {
 		_, err := b.Commit(t.Context(), Batch{
 			Entries:    []Entry{{Event: edge.Event{Kind: edge.KindSet, Panel: "intruder"}}},
-			Partitions: []Partition{{"intruder", edge.PartitionID(fmt.Sprint(i)), Set}},
+			Partitions: []Partition{{Panel: "intruder", Partition: edge.PartitionID(fmt.Sprint(i)), State: Set}},
 		})
 		must(t, err)
 	}
 	_, err := b.Commit(t.Context(), Batch{
 		Entries:    []Entry{{Event: edge.Event{Kind: edge.KindUnset, Panel: "intruder"}}},
-		Partitions: []Partition{{"intruder", "0", Unset}, {"fire", "1", Set}},
+		Partitions: []Partition{{Panel: "intruder", Partition: "0", State: Unset}, {Panel: "fire", Partition: "1", State: Set}},
 	})
 	must(t, err)
 	ps := b.Partitions()

@@ -27,6 +27,7 @@ type Partition struct {
 	Panel     edge.PanelID
 	Partition edge.PartitionID
 	State     SetState
+	Since     edge.Stamp // arrival of the signal that made it so; zero: not known
 }
 
 // PanelMemory is what the journal knows of a panel's last signals.
@@ -47,15 +48,21 @@ const (
 // memory is what the journal keeps in memory of the panels.
 type memory struct {
 	mu         sync.Mutex
-	partitions map[partitionKey]SetState // at most maxPartitions of a panel
-	notes      map[edge.PanelID]note     // to be written with the next group
-	writing    map[edge.PanelID]note     // being written now
-	prunedAt   edge.Stamp                // the writer's alone
+	partitions map[partitionKey]setSince // at most maxPartitions of a panel
+	modes      map[edge.Kind]Mode
+	notes      map[edge.PanelID]note // to be written with the next group
+	writing    map[edge.PanelID]note // being written now
+	prunedAt   edge.Stamp            // the writer's alone
 }
 
 type partitionKey struct {
 	panel     edge.PanelID
 	partition edge.PartitionID
+}
+
+type setSince struct {
+	state SetState
+	since edge.Stamp
 }
 
 // Partitions returns the state of every partition that any panel has spoken of, in order.
@@ -64,7 +71,7 @@ func (j *Journal) Partitions() []Partition {
 	defer j.memory.mu.Unlock()
 	out := make([]Partition, 0, len(j.memory.partitions))
 	for k, s := range j.memory.partitions {
-		out = append(out, Partition{k.panel, k.partition, s})
+		out = append(out, Partition{k.panel, k.partition, s.state, s.since})
 	}
 	slices.SortFunc(out, func(a, b Partition) int {
 		if a.Panel != b.Panel {
@@ -144,7 +151,13 @@ func (t *tx) remember(ctx context.Context, b Batch, seqs []edge.Seq) error {
 		}
 		if n > 0 { // else the event is journalled and no state kept of what no panel has so many of
 			t.effects.partitions = append(t.effects.partitions, p)
+			if err := t.keepPeriod(ctx, p); err != nil {
+				return err
+			}
 		}
+	}
+	if err := t.keepMeaning(ctx, &b, seqs); err != nil {
+		return err
 	}
 	if b.Panel == "" || len(seqs) == 0 {
 		return nil
@@ -155,6 +168,9 @@ func (t *tx) remember(ctx context.Context, b Batch, seqs []edge.Seq) error {
 		}
 	}
 	for i, en := range b.Entries {
+		if en.Beside {
+			continue
+		}
 		zone := sql.NullString{String: string(en.Event.Zone), Valid: en.Event.Kind != edge.KindAmended}
 		if _, err := t.exec(ctx, `insert into signals (seq, panel, zone, key, old, matched, call_seq, at_wall_ns, at_mono_ns, at_boot)
 			values (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`, int64(seqs[i]), string(b.Panel), zone, append([]byte{}, en.Key...), en.Old,
@@ -177,7 +193,7 @@ func (t *tx) rememberPanel(ctx context.Context, b Batch, seqs []edge.Seq) error 
 	}
 	for i := len(b.Entries) - 1; i >= 0; i-- {
 		en := b.Entries[i]
-		if en.Event.Kind == edge.KindAmended {
+		if en.Event.Kind == edge.KindAmended || en.Beside {
 			continue
 		}
 		_, err := t.exec(ctx, `update panels set event_seq = ?, event_wall_ns = ?, event_mono_ns = ?, event_boot = ? where panel = ?`,
@@ -187,31 +203,44 @@ func (t *tx) rememberPanel(ctx context.Context, b Batch, seqs []edge.Seq) error 
 	return nil
 }
 
-func (m *memory) committed(ps []Partition) {
+func (m *memory) committed(ps []Partition, modes []Mode) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.writing = nil
 	for _, p := range ps {
-		m.partitions[partitionKey{p.Panel, p.Partition}] = p.State
+		m.partitions[partitionKey{p.Panel, p.Partition}] = setSince{p.State, p.Since}
+	}
+	for _, k := range modes {
+		if k.Ended {
+			delete(m.modes, k.Kind)
+		} else {
+			m.modes[k.Kind] = k
+		}
 	}
 }
 
 func (j *Journal) loadPartitions(ctx context.Context) error {
-	rows, err := j.store.query(ctx, `select panel, partition, state from partitions`)
+	rows, err := j.store.query(ctx, `select p.panel, p.partition, p.state, coalesce(s.at_wall_ns, 0), coalesce(s.at_mono_ns, 0), coalesce(s.at_boot, '')
+		from partitions p left join periods s on s.panel = p.panel and s.partition = p.partition`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	j.memory.partitions = map[partitionKey]SetState{}
+	j.memory.partitions = map[partitionKey]setSince{}
 	for rows.Next() {
 		var k partitionKey
-		var s SetState
-		if err := rows.Scan(&k.panel, &k.partition, &s); err != nil {
+		var s setSince
+		var at stampColumns
+		if err := rows.Scan(&k.panel, &k.partition, &s.state, &at.wall, &at.mono, &at.boot); err != nil {
 			return err
 		}
+		s.since = at.stamp()
 		j.memory.partitions[k] = s
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return j.loadModes(ctx)
 }
 
 // forgetSignals deletes keys and commands that are too old to matter, about once an hour.

@@ -14,7 +14,7 @@ create table journal (
 -- One row per event. body is what the chain covers and the wire carries; the other columns are found in it or follow from it.
 create table events (
   seq integer primary key,                       -- from 1, no holes but those that anchors and gaps explain
-  lane integer not null check (lane in (1, 2)),  -- 1 urgent, 2 routine: follows from kind
+  lane integer not null check (lane in (1, 2)),  -- 1 urgent, 2 routine: follows from kind, and from held in body
   kind text not null,                            -- as in body
   prev blob not null check (length(prev) = 32),  -- hash of event seq-1, also when that one is gone
   hash blob not null check (length(hash) = 32),  -- SHA-256 over prev then body
@@ -121,6 +121,64 @@ create table partitions (
   state text not null check (state in ('set', 'part-set', 'unset')), -- the last that was said
   seq integer not null,     -- event that said so
   primary key (panel, partition)
+) strict, without rowid;
+
+-- How each point of a panel was by the last word: a driver that reads states makes news only of a change.
+create table points (
+  panel text not null,     -- panel id
+  zone text not null,      -- as the panel numbers it
+  kind text not null,      -- without "-restored"
+  active integer not null check (active in (0, 1)), -- 1: the last word was the kind itself; 0: its restore
+  primary key (panel, zone, kind)
+) strict, without rowid;
+
+-- Since when each partition is as it is.
+create table periods (
+  panel text not null,          -- panel id
+  partition text not null,      -- as in partitions
+  at_wall_ns integer not null,  -- arrival of the signal that set or unset it: wall,
+  at_mono_ns integer not null,  -- ... monotonic,
+  at_boot text not null,        -- ... of which boot
+  primary key (panel, partition)
+) strict, without rowid;
+
+-- Alarms that are not over, or that still count: for confirmation, for repeats of one zone, for movement seen about then.
+create table alarms (
+  panel text not null,           -- panel id
+  kind text not null,            -- of the alarm; a "-confirmed" kind or alarm-after-set: that it has been said
+  source text not null,          -- zone, else 'user 003', else ''
+  partition text not null,       -- of the last such event, '' unknown
+  seq integer not null,          -- last such event
+  first_wall_ns integer not null, -- arrival of the first that counts: wall,
+  first_mono_ns integer not null, -- ... monotonic,
+  first_boot text not null,      -- ... of which boot
+  at_wall_ns integer not null,   -- arrival of the last: wall,
+  at_mono_ns integer not null,   -- ... monotonic,
+  at_boot text not null,         -- ... of which boot
+  said_ns integer not null,      -- when the last happened by the panel's own clock; 0: it did not say
+  old integer not null check (old in (0, 1)), -- 1: the last came from the panel's buffer, so that its arrival says nothing
+  times integer not null,        -- how many came since the partition was set or unset, or within a day
+  held text not null,            -- why the last went in the routine lane; '' it did not
+  restored integer not null check (restored in (0, 1)),   -- 1: its restore has come since
+  cancelled integer not null check (cancelled in (0, 1)), -- 1: it was cancelled since
+  reset integer not null check (reset in (0, 1)),         -- 1: the system was reset for it since
+  over integer not null check (over in (0, 1)),           -- 1: all that its class asks for has come
+  cause integer not null check (cause in (0, 1)),         -- 1: it counts as a cause of a confirmed alarm
+  pending integer not null check (pending in (0, 1)),     -- 1: unconfirmed is to be said when its window ends
+  seen integer not null check (seen in (0, 1)),           -- 1: event seq has been corroborated by a camera
+  primary key (panel, kind, source)
+) strict, without rowid;
+
+create index alarms_seq on alarms (seq);
+
+-- What an engineer is doing at the site: at most one row each of engineer and walk-test.
+create table modes (
+  kind text primary key,        -- engineer or walk-test
+  panel text not null,          -- panel that said so
+  seq integer not null,         -- event that said so
+  at_wall_ns integer not null,  -- its arrival: wall,
+  at_mono_ns integer not null,  -- ... monotonic,
+  at_boot text not null         -- ... of which boot
 ) strict, without rowid;
 
 -- What is lost by the journal's last word: a restart must neither say it twice nor forget to say that it is back.

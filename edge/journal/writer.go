@@ -47,6 +47,7 @@ type effects struct {
 	clips, uploads bool
 	remove         []string // files in clips/ that no row names any more
 	partitions     []Partition
+	modes          []Mode
 	bytes          int64    // about how much was added
 	done           []func() // what else follows from it
 }
@@ -291,7 +292,7 @@ func (j *Journal) finish(e effects) {
 		f()
 	}
 	j.space.added += e.bytes
-	j.memory.committed(e.partitions)
+	j.memory.committed(e.partitions, e.modes)
 	j.removeFiles(e.remove)
 	for _, lane := range edge.EventLanes {
 		if e.lanes[lane] {
