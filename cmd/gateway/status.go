@@ -56,7 +56,8 @@ func (c *statusCmd) Run(ctx context.Context, o cli.Out) error {
 func printStatus(w io.Writer, st local.Status) {
 	fmt.Fprintf(w, "site %s %s, version %s, clock %s\n", st.Site, st.SiteName, st.Version, st.Clock.State)
 	for _, p := range st.Panels {
-		fmt.Fprintf(w, "panel    %-12s %-10s %d frames, %d rejected %s\n", p.ID, p.State, p.Frames, p.Rejects, p.Reason)
+		fmt.Fprintf(w, "panel    %-12s %-10s %d frames, %d rejected, %d unacked, %d bytes of noise, %.1f %% bad in the last hour %s\n",
+			p.ID, p.State, p.Frames, p.Rejects, p.Unacked, p.Noise, p.BadPercent(), p.Reason)
 	}
 	for _, c := range st.Cameras {
 		fmt.Fprintf(w, "camera   %-12s %-10s %.0f s ready %s\n", c.ID, c.State, c.RingSeconds, c.Reason)
@@ -81,8 +82,12 @@ func (b *box) status(ctx context.Context) (local.Status, error) {
 		Clock: local.Clock{Now: now.Wall, State: now.ClockState(), Boot: now.Boot}, Uplink: b.uplinkStatus()}
 	for _, l := range b.lines {
 		s := l.Stats()
-		st.Panels = append(st.Panels, local.Panel{ID: s.Panel, Driver: s.Driver, Port: s.Port, State: local.State(s.State), Reason: s.Reason,
-			Frames: s.Frames, Rejects: s.Rejects, LastFrame: s.Last.Wall})
+		p := local.Panel{ID: s.Panel, Driver: s.Driver, Port: s.Port, State: local.State(s.State), Reason: s.Reason, Faulty: s.Faulty,
+			Frames: s.Frames, Rejects: s.Rejects, Noise: s.Noise, Unacked: s.Unacked, Bytes: s.Bytes, Damaged: s.Damaged, LastFrame: s.Last.Wall}
+		for _, m := range s.History {
+			p.History = append(p.History, local.Minute{Good: m.Good, Bad: m.Bad})
+		}
+		st.Panels = append(st.Panels, p)
 	}
 	for _, c := range b.cameras {
 		st.Cameras = append(st.Cameras, c.status(b.motions.of(c.ID)))

@@ -81,7 +81,8 @@ func (b *box) wire(ctx context.Context) (err error) {
 		}
 		l, err := panel.NewLine(panel.LineOptions{Panel: p.ID, Driver: d, Port: p.Port, Settings: p.Settings, Sink: b.desk.Panel(p.ID),
 			Report: b.desk.Report, Clock: b.clock, Log: b.log, Location: g.Site.Location,
-			Lost: b.losses[journal.Loss{Kind: edge.KindPanelLost, Subject: string(p.ID)}]})
+			Lost:   b.losses[journal.Loss{Kind: edge.KindPanelLost, Subject: string(p.ID)}],
+			Faulty: b.losses[journal.Loss{Kind: edge.KindLineFault, Subject: string(p.ID)}]})
 		if err != nil {
 			return fmt.Errorf("panel %s: %w", p.ID, err)
 		}

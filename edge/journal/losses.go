@@ -10,21 +10,22 @@ import (
 // Loss is something that the journal's last word about is that it is lost: after a restart nobody may say so twice, and its
 // return must be said although another run of the program said that it was lost (P8).
 type Loss struct {
-	Kind    edge.Kind // panel-lost, camera-lost, path-lost or clock-bad
+	Kind    edge.Kind // panel-lost, line-fault, camera-lost, path-lost or clock-bad
 	Subject string    // id of the panel or camera, name of the path; "" of the clock
 }
 
 // lossKinds are the kinds that stand until their restore.
-var lossKinds = map[edge.Kind]bool{edge.KindPanelLost: true, edge.KindCameraLost: true, edge.KindPathLost: true, edge.KindClockBad: true}
+var lossKinds = map[edge.Kind]bool{edge.KindPanelLost: true, edge.KindLineFault: true, edge.KindCameraLost: true, edge.KindPathLost: true, edge.KindClockBad: true}
 
-// lossOf returns what an event says is lost or back. What a panel reports of its own path has a code and is another matter.
+// lossOf returns what an event says is lost or back. What a panel reports of its own path has a code, and of a circuit's cable a
+// zone: those are another matter.
 func lossOf(ev *edge.Event) (l Loss, ok bool) {
 	l.Kind = ev.Kind.Base()
-	if !lossKinds[l.Kind] || ev.Code != "" {
+	if !lossKinds[l.Kind] || ev.Code != "" || ev.Zone != "" {
 		return Loss{}, false
 	}
 	switch l.Kind {
-	case edge.KindPanelLost:
+	case edge.KindPanelLost, edge.KindLineFault:
 		l.Subject = string(ev.Panel)
 	case edge.KindCameraLost:
 		if len(ev.Cameras) != 1 {

@@ -24,6 +24,9 @@ func TestLossesStandUntilTheirRestore(t *testing.T) {
 		{Kind: edge.KindPathLost},
 		{Kind: edge.KindPathLost.Restored(), Path: "mobile"},
 		{Kind: edge.KindFire, Panel: "fire"},
+		{Kind: edge.KindLineFault, Panel: "fire"},
+		{Kind: edge.KindLineFault, Panel: "intruder", Zone: "1011"}, // a circuit's cable
+		{Kind: edge.KindLineFault, Panel: "intruder", Code: "LX"},
 	} {
 		if _, err := j.Append(t.Context(), ev); err != nil {
 			t.Fatal(err)
@@ -34,7 +37,7 @@ func TestLossesStandUntilTheirRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[Loss]bool{{edge.KindPanelLost, "intruder"}: true, {edge.KindCameraLost, "door"}: true,
-		{edge.KindPathLost, "broadband"}: true, {edge.KindPathLost, ""}: true}
+		{edge.KindLineFault, "fire"}: true, {edge.KindPathLost, "broadband"}: true, {edge.KindPathLost, ""}: true}
 	if len(got) != len(want) {
 		t.Errorf("losses are %v, want %v", got, want)
 	}

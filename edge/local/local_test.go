@@ -30,7 +30,7 @@ func status() Status {
 	return Status{
 		Site: "0417", SiteName: "Demo <High> Street", Version: "v1", Started: now.Add(-3 * time.Hour),
 		Clock:   Clock{Now: now, State: edge.ClockSynced, Boot: "b"},
-		Panels:  []Panel{{ID: "intruder", Driver: "galaxy-sia", Port: "/dev/x", State: StateLost, Reason: "unplugged", Frames: 7, Rejects: 1, LastFrame: now.Add(-5 * time.Minute)}},
+		Panels:  []Panel{{ID: "intruder", Driver: "galaxy-sia", Port: "/dev/x", State: StateLost, Reason: "unplugged", Frames: 7, Rejects: 1, Noise: 2048, Faulty: true, History: []Minute{{Good: 3, Bad: 1}}, LastFrame: now.Add(-5 * time.Minute)}},
 		Cameras: []Camera{{ID: "door", Name: "Door", State: StateConnected, Codec: "H264", LastPicture: now.Add(-time.Second), RingBytes: 3 << 20, RingSeconds: 12.3}},
 		Uplink: Uplink{SOC: "soc:7443", State: StateStarting, Paths: []Path{
 			{Name: "broadband", Interface: "eth0", SOC: "soc:7443", State: StateLost, Reason: "no route"},
@@ -159,7 +159,7 @@ func TestTimesOfStatus(t *testing.T) {
 		want := tt.give
 		want.tidy()
 		want.Started, want.Clock.Now, want.Uplink.Since, want.Uplink.CertificateEnds = tt.back, tt.back, tt.back, tt.back
-		want.Panels, want.Cameras = []Panel{{ID: "p", LastFrame: tt.back}}, []Camera{{ID: "c", LastPicture: tt.back}}
+		want.Panels, want.Cameras = []Panel{{ID: "p", LastFrame: tt.back, History: []Minute{}}}, []Camera{{ID: "c", LastPicture: tt.back}}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s: read again (-want +got):\n%s", tt.name, d)
 		}
@@ -182,7 +182,7 @@ func TestPageForTheInstaller(t *testing.T) {
 	if code != 200 || !strings.HasPrefix(h.Get("Content-Type"), "text/html") {
 		t.Errorf("got %d, %q", code, h.Get("Content-Type"))
 	}
-	for _, part := range []string{"Demo &lt;High&gt; Street (0417)", "panel intruder is lost", "lost: unplugged", "5 min ago", "12.3 s, 3 MiB", "not enrolled", ">lost</span>: no route, by eth0, to soc:7443", "to soc-2:7443, 82 ms, carries events<", "5 GiB free of 10 GiB", "since never"} {
+	for _, part := range []string{"Demo &lt;High&gt; Street (0417)", "panel intruder is lost", "lost: unplugged", "5 min ago", "<td>2 KiB</td>", `<svg class="line"`, "0 min ago: 3 good, 1 bad", "bad line: 25.0 % bad", "12.3 s, 3 MiB", "not enrolled", ">lost</span>: no route, by eth0, to soc:7443", "to soc-2:7443, 82 ms, carries events<", "5 GiB free of 10 GiB", "since never"} {
 		if !strings.Contains(body, part) {
 			t.Errorf("page lacks %q:\n%s", part, body)
 		}

@@ -93,7 +93,7 @@ func reply(w http.ResponseWriter, code int, v any) {
 //go:embed status.html
 var statusHTML string
 
-var statusPage = template.Must(template.New("status").Funcs(template.FuncMap{"ago": ago, "bytes": byteCount}).Parse(statusHTML))
+var statusPage = template.Must(template.New("status").Funcs(template.FuncMap{"ago": ago, "bytes": byteCount, "line": lineSVG}).Parse(statusHTML))
 
 func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	st, ok := s.ask(w, r)

@@ -45,9 +45,33 @@ type Panel struct {
 	Port      string       `json:"port"`
 	State     State        `json:"state"`
 	Reason    string       `json:"reason"` // why it is lost
+	Faulty    bool         `json:"faulty"` // too many frames are bad
 	Frames    uint64       `json:"frames"`
-	Rejects   uint64       `json:"rejects"` // frames that were no use: noise, bad checksums
+	Rejects   uint64       `json:"rejects"` // frames refused for their checksum
+	Noise     uint64       `json:"noise"`   // bytes that belonged to no frame
+	Unacked   uint64       `json:"unacked"` // good frames left without acknowledgement: not on disk, or too late
+	Bytes     uint64       `json:"bytes"`   // that came, whatever they are
+	Damaged   uint64       `json:"damaged"` // of them: wrong parity or framing, breaks
 	LastFrame time.Time    `json:"last_frame_at"`
+	History   []Minute     `json:"history"` // the last hour, oldest first
+}
+
+// Minute is one minute of a panel's line.
+type Minute struct {
+	Good uint32 `json:"good"`
+	Bad  uint32 `json:"bad"` // frames refused, and noise by its bytes
+}
+
+// BadPercent is how many of the last hour's frames were bad, 0 when none came.
+func (p Panel) BadPercent() float64 {
+	var good, bad float64
+	for _, m := range p.History {
+		good, bad = good+float64(m.Good), bad+float64(m.Bad)
+	}
+	if good+bad == 0 {
+		return 0
+	}
+	return 100 * bad / (good + bad)
 }
 
 // Camera is one camera's stream.
@@ -117,6 +141,11 @@ type Task struct {
 func (s *Status) tidy() {
 	if s.Panels == nil {
 		s.Panels = []Panel{}
+	}
+	for i := range s.Panels {
+		if s.Panels[i].History == nil {
+			s.Panels[i].History = []Minute{}
+		}
 	}
 	if s.Cameras == nil {
 		s.Cameras = []Camera{}
