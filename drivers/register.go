@@ -4,6 +4,7 @@ package drivers
 
 import (
 	"sitewatch/drivers/galaxy"
+	"sitewatch/drivers/osdp"
 	"sitewatch/drivers/panel"
 )
 
@@ -11,5 +12,6 @@ import (
 func All() panel.Registry {
 	var r panel.Registry
 	r.Register(galaxy.Driver)
+	r.Register(osdp.Driver)
 	return r
 }

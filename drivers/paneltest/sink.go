@@ -131,7 +131,7 @@ func differs(s edge.Signal, facts []panel.Fact) string {
 		"kind": string(s.Kind), "code": s.Code, "partition": string(s.Partition), "zone": string(s.Zone), "user": s.User,
 		"text": s.Text, "key": string(s.Key), "old": strconv.FormatBool(s.Old), "suspect": strconv.FormatBool(s.Suspect != ""),
 		"first": strconv.FormatBool(s.First), "dated": strconv.FormatBool(s.Dated), "said": s.Said.UTC().Format("2006-01-02T15:04:05"),
-		"raw": fmt.Sprintf("%X", s.Raw), "state": strconv.FormatBool(s.State),
+		"raw": fmt.Sprintf("%X", s.Raw), "state": strconv.FormatBool(s.State), "active": strconv.FormatBool(s.Active),
 	}
 	want := map[string]string{"old": "false", "suspect": "false", "user": "", "text": ""}
 	for _, f := range facts {
