@@ -27,6 +27,8 @@ type Driver struct {
 	Polls bool
 	// Silence is how long no good frame may come before the panel is lost, when the settings say nothing; 0: for ever.
 	Silence time.Duration
+	// Busy is what a session may say instead of nothing when a signal cannot be stored, in a protocol that has a word for it.
+	Busy []byte
 
 	// New makes a session and starts nothing. It reads all its settings from s, which collects what is wrong with them:
 	// Check calls New for that alone, with options that are zero.
