@@ -3,6 +3,7 @@
 package drivers
 
 import (
+	"sitewatch/drivers/espa444"
 	"sitewatch/drivers/galaxy"
 	"sitewatch/drivers/osdp"
 	"sitewatch/drivers/panel"
@@ -12,6 +13,7 @@ import (
 func All() panel.Registry {
 	var r panel.Registry
 	r.Register(galaxy.Driver)
+	r.Register(espa444.Driver)
 	r.Register(osdp.Driver)
 	return r
 }
