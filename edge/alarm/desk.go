@@ -26,12 +26,16 @@ type Journal interface {
 	Matched(panel edge.PanelID, at edge.Stamp, seqs ...edge.Seq)
 	Settle(panel edge.PanelID)
 	Partitions() []journal.Partition
+	PanelMeaning(ctx context.Context, panel edge.PanelID) ([]journal.Point, []journal.Alarm, error)
+	Modes() []journal.Mode
+	Read(ctx context.Context, lane edge.Lane, after edge.Seq, max int) ([]edge.Record, error)
 }
 
 // Panel is what the desk knows of a panel.
 type Panel struct {
 	Cameras []edge.CameraID // for alarms of zones that name none
 	Zones   map[edge.ZoneID]Zone
+	Kinds   map[string]edge.Kind // by SIA code: what the site takes it for; see Fixed
 }
 
 // Zone is what the desk knows of a zone.
@@ -52,6 +56,7 @@ type Options struct {
 	Panels  map[edge.PanelID]Panel
 	Before  time.Duration // how much of a clip is before the alarm
 	After   time.Duration // and after
+	Rules   Rules
 	// Disk says why nothing is durable; nil: it is. When it is not nil each signal is journalled and then refused, so that no
 	// panel is acknowledged (P1), and what a panel therefore repeats is taken for the same as long as it goes on.
 	Disk error
@@ -63,6 +68,9 @@ type Desk struct {
 	tracker tracker
 	panels  map[edge.PanelID]*Sink // never changes after NewDesk
 
+	video   video
+	changed chan struct{} // holds one token: Run has something to look at
+
 	motionsCounted, motionsSent atomic.Uint64
 }
 
@@ -71,8 +79,8 @@ func NewDesk(opt Options) (*Desk, error) {
 	if opt.Journal == nil || opt.Clock == nil || opt.Log == nil || opt.Site == "" {
 		return nil, errors.New("alarm: Journal, Clock, Log and Site are needed")
 	}
-	opt.Panels = maps.Clone(opt.Panels)
-	d := &Desk{opt: opt, panels: map[edge.PanelID]*Sink{},
+	opt.Panels, opt.Rules = maps.Clone(opt.Panels), opt.Rules.withDefaults()
+	d := &Desk{opt: opt, panels: map[edge.PanelID]*Sink{}, changed: make(chan struct{}, 1),
 		tracker: tracker{panels: opt.Panels, before: opt.Before, after: opt.After}}
 	for id := range opt.Panels {
 		d.panels[id] = newSink(d, id)
@@ -113,28 +121,6 @@ func toStrings(ids []edge.CameraID) []string {
 		out[i] = string(id)
 	}
 	return out
-}
-
-// Motion takes a motion interval of a camera: an event while any partition of the site is set, else only counted.
-func (d *Desk) Motion(ctx context.Context, camera edge.CameraID, from, to edge.Stamp, why string) error {
-	if !d.Set() {
-		d.motionsCounted.Add(1)
-		return nil
-	}
-	text := fmt.Sprintf("Movement on camera %s", camera)
-	if long, ok := to.Since(from); ok && long > 0 {
-		text += fmt.Sprintf(" for %s", long.Round(100*time.Millisecond))
-	}
-	if why != "" {
-		text += ": " + clean(why, maxText)
-	}
-	if _, err := d.opt.Journal.Append(ctx, edge.Event{
-		Kind: edge.KindMotion, Cameras: []edge.CameraID{camera}, Occurred: from.Wall, Why: text,
-	}); err != nil {
-		return fmt.Errorf("motion of camera %s: %w", camera, err)
-	}
-	d.motionsSent.Add(1)
-	return nil
 }
 
 // Motions returns how many motion intervals came since the start: while the site was unset, and while it was set.

@@ -17,6 +17,7 @@ type Sink struct {
 
 	turn   chan struct{}       // holds one token: who has it may use what follows
 	memory journal.PanelMemory // as on disk, when loaded
+	past   *past               // likewise
 	loaded bool
 	said   map[time.Duration]spoken // by when the connection was opened, on the monotonic clock
 }
@@ -48,6 +49,15 @@ func (s *Sink) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	points, alarms, err := s.desk.opt.Journal.PanelMeaning(ctx, s.panel)
+	if err != nil {
+		return err
+	}
+	now := s.desk.opt.Clock.Now()
+	if err := s.recall(ctx, alarms, now); err != nil {
+		return err
+	}
+	s.past = newPast(s.panel, &s.desk.tracker, s.desk.opt.Rules, points, alarms, now)
 	s.memory, s.loaded = m, true
 	return nil
 }
@@ -73,17 +83,24 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
-	b := journal.Batch{Panel: s.panel}
-	states := s.desk.opt.Journal.Partitions()
-	event := 0 // 1 + index of the batch's last event that is no amendment
+	c := call{b: journal.Batch{Panel: s.panel}, view: s.view(sigs)}
 	for _, sig := range sigs {
 		sig.Panel, sig.Key = s.panel, foldKey(sig.Key)
-		resent, again, err := s.again(ctx, sig, b.Matched)
+		if sig.State {
+			var first, news bool
+			if sig, first, news = s.past.read(sig); news {
+				s.add(&c, sig)
+			} else if first {
+				s.begin(&c, sig)
+			}
+			continue
+		}
+		resent, again, err := s.again(ctx, sig, c.b.Matched)
 		if err != nil {
 			return err
 		}
 		if resent > 0 {
-			b.Matched = append(b.Matched, resent)
+			c.b.Matched = append(c.b.Matched, resent)
 		}
 		if again {
 			s.desk.opt.Log.Debug("panel repeated itself", "panel", s.panel)
@@ -96,32 +113,107 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 			}
 			continue
 		}
-		en := journal.Entry{Key: sig.Key, Old: sig.Old, At: sig.At}
 		amends, ok := s.textOf(sig)
-		if sig.Kind == edge.KindAmended && (event > 0 || ok) {
-			en.Event, en.Amends = amendment(sig, amends), event
-		} else {
-			if sig.Kind == edge.KindAmended {
-				sig.Kind = edge.KindUnknown // a text whose event nobody knows
+		switch {
+		case sig.Kind == edge.KindAmended && (c.event > 0 || ok):
+			if err := s.amend(ctx, &c, sig, amends); err != nil {
+				return err
 			}
-			out := s.desk.tracker.track(sig, states)
-			en.Event = out.event
-			b.Partitions = append(b.Partitions, out.partitions...)
-			event = len(b.Entries) + 1
+		case sig.Kind == edge.KindAmended:
+			sig.Kind = edge.KindUnknown // a text whose event nobody knows
+			fallthrough
+		default:
+			s.add(&c, sig)
 		}
-		b.Entries = append(b.Entries, en)
 	}
-	if len(b.Entries) == 0 {
-		s.matched(b.Matched, sigs)
-		return nil
+	return s.commit(ctx, &c, sigs)
+}
+
+// call is one call of Signal on its way to the journal.
+type call struct {
+	b     journal.Batch
+	view  view
+	event int // 1 + index of the batch's last event that a text may amend
+}
+
+// view is what the site is like when the signals come, and what the panel says itself in the same breath.
+func (s *Sink) view(sigs []edge.Signal) view {
+	v := view{states: s.desk.opt.Journal.Partitions(), modes: s.desk.opt.Journal.Modes(), says: map[edge.Kind]bool{}, moved: s.desk.video.moved}
+	for _, sig := range sigs {
+		panel := s.desk.opt.Panels[s.panel]
+		v.says[kindOf(sig, panel, panel.Zones[sig.Zone])] = true
 	}
-	seqs, err := s.desk.opt.Journal.Commit(ctx, b)
+	return v
+}
+
+// add puts the event of a signal into the batch, and those that follow from it behind it.
+func (s *Sink) add(c *call, sig edge.Signal) {
+	out := s.desk.tracker.track(sig, c.view.states)
+	c.b.Partitions = append(c.b.Partitions, out.partitions...)
+	changed := c.view.apply(out.partitions)
+	c.event = len(c.b.Entries) + 1
+	beside := s.past.judge(&out.event, sig, &c.view, changed, c.event)
+	c.b.Entries = append(c.b.Entries, journal.Entry{Event: out.event, Key: sig.Key, Old: sig.Old, At: sig.At})
+	for _, ev := range beside {
+		c.b.Entries = append(c.b.Entries, journal.Entry{Event: ev, At: sig.At, Beside: true})
+	}
+}
+
+// begin takes how a point was found: whether the site is set counts at once, without an event.
+func (s *Sink) begin(c *call, sig edge.Signal) {
+	out := s.desk.tracker.track(sig, c.view.states)
+	c.b.Partitions = append(c.b.Partitions, out.partitions...)
+	c.view.apply(out.partitions)
+}
+
+// amend puts a text into the batch. That of a reset says of what, and so may end an alarm: then the reset's own sentence says so.
+func (s *Sink) amend(ctx context.Context, c *call, sig edge.Signal, amends edge.Seq) error {
+	ev := amendment(sig, amends)
+	if resetWord(ev.Text) != "" {
+		var target edge.Event
+		if c.event > 0 {
+			target = c.b.Entries[c.event-1].Event
+		} else {
+			got, ok, err := s.event(ctx, amends)
+			if err != nil {
+				return err
+			}
+			if ok {
+				target = got
+			}
+		}
+		if target.Kind == edge.KindReset {
+			if over := s.past.reset(&target, ev.Text); over != "" {
+				ev.Why = target.Why + ". " + over
+			}
+		}
+	}
+	c.b.Entries = append(c.b.Entries, journal.Entry{Event: ev, Amends: c.event, Key: sig.Key, Old: sig.Old, At: sig.At})
+	return nil
+}
+
+func (s *Sink) commit(ctx context.Context, c *call, sigs []edge.Signal) error {
+	c.b.Meaning = s.past.take()
+	seqs, err := s.desk.opt.Journal.Commit(ctx, c.b)
 	if err != nil {
 		return err
 	}
-	s.committed(b, seqs, event)
-	if event > 0 {
+	if len(c.b.Entries) == 0 {
+		s.matched(c.b.Matched, sigs)
+		return nil
+	}
+	s.past.committed(c.b.Meaning, seqs)
+	s.committed(c.b, seqs, c.event)
+	if c.event > 0 {
 		s.spoke(sigs[0].Opened, s.memory.Event, s.memory.EventAt)
+	}
+	for i, en := range c.b.Entries {
+		if ev := en.Event; corroborates(ev.Kind) && ev.Corroborated == "" && len(ev.Cameras) > 0 && !en.Old {
+			s.desk.video.watch(watched{seqs[i], en.At, ev.Why, ev.Cameras})
+		}
+	}
+	if len(c.b.Meaning.Alarms) > 0 || len(c.b.Meaning.Modes) > 0 {
+		s.desk.wake()
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package alarm
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +46,7 @@ func (t *tracker) track(s edge.Signal, states []journal.Partition) outcome {
 		zone, known = Zone{}, false
 	}
 	ev := edge.Event{
-		Kind: kindOf(s, zone), Code: clean(s.Code, 32), Panel: s.Panel,
+		Kind: kindOf(s, panel, zone), Code: clean(s.Code, 32), Panel: s.Panel,
 		Partition: edge.PartitionID(clean(string(s.Partition), 64)),
 		Zone:      zoneOf(s), ZoneName: zone.Name,
 		User: clean(s.User, 64), Text: clean(s.Text, maxText), Raw: s.Raw[:min(len(s.Raw), maxRaw)],
@@ -69,20 +71,23 @@ func (t *tracker) track(s edge.Signal, states []journal.Partition) outcome {
 			})
 		}
 	}
-	return outcome{ev, t.partitions(ev, states)}
+	return outcome{ev, t.partitions(ev, s.At, states)}
 }
 
 // zoneOf is the zone of the signal's event.
 func zoneOf(s edge.Signal) edge.ZoneID { return edge.ZoneID(clean(string(s.Zone), 64)) }
 
-// kindOf is what the driver says, else what the code means, else what the configuration calls the zone, else what such a
-// point usually is.
-func kindOf(s edge.Signal, zone Zone) edge.Kind {
-	switch {
+// kindOf is what the site's configuration makes of the code, else what the driver says, else what the code means, else what the
+// configuration calls the zone, else what such a point usually is. A code for fire or for a person in danger means that at every site (P4).
+func kindOf(s edge.Signal, panel Panel, zone Zone) edge.Kind {
+	kind, ok := panel.Kinds[s.Code]
+	switch std := edge.KindOfSIA(s.Code, s.User != ""); {
+	case ok && s.Code != "" && !Fixed(std) && !Fixed(s.Kind):
+		return kind
 	case s.Kind != "":
 		return s.Kind
 	case s.Code != "":
-		return edge.KindOfSIA(s.Code, s.User != "")
+		return std
 	case zone.Kind != "":
 		return zone.Kind
 	case s.Usual != "":
@@ -90,6 +95,10 @@ func kindOf(s edge.Signal, zone Zone) edge.Kind {
 	}
 	return edge.KindUnknown
 }
+
+// Fixed says whether no site may take a code of that kind for anything else: fire, hold-up, panic and the like, what is confirmed,
+// and their restores.
+func Fixed(k edge.Kind) bool { return k.Lane() == edge.Urgent && !k.MayBeHeld() }
 
 // occurred is when it happened as far as anybody knows, and what is doubtful about that.
 func occurred(s edge.Signal) (time.Time, string) {
@@ -112,31 +121,38 @@ func occurred(s edge.Signal) (time.Time, string) {
 }
 
 // partitions says which partitions the event sets or unsets. Without a partition the panel means all that it has.
-func (t *tracker) partitions(ev edge.Event, states []journal.Partition) []journal.Partition {
+func (t *tracker) partitions(ev edge.Event, at edge.Stamp, states []journal.Partition) []journal.Partition {
 	state, ok := setState(ev.Kind)
 	if !ok {
 		return nil
 	}
-	if ev.Partition != "" {
-		return []journal.Partition{{Panel: ev.Panel, Partition: ev.Partition, State: state}}
-	}
 	names := map[edge.PartitionID]bool{}
-	for _, z := range t.panels[ev.Panel].Zones {
-		if z.Partition != "" {
-			names[z.Partition] = true
+	if ev.Partition != "" {
+		names[ev.Partition] = true
+	} else {
+		for _, z := range t.panels[ev.Panel].Zones {
+			if z.Partition != "" {
+				names[z.Partition] = true
+			}
 		}
-	}
-	for _, p := range states {
-		if p.Panel == ev.Panel {
-			names[p.Partition] = true
+		for _, p := range states {
+			if p.Panel == ev.Panel {
+				names[p.Partition] = true
+			}
 		}
-	}
-	if len(names) == 0 {
-		names[""] = true
+		if len(names) == 0 {
+			names[""] = true
+		}
 	}
 	var out []journal.Partition
-	for name := range names {
-		out = append(out, journal.Partition{Panel: ev.Panel, Partition: name, State: state})
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		now := journal.Partition{Panel: ev.Panel, Partition: name, State: state, Since: at}
+		for _, p := range states {
+			if p.Panel == now.Panel && p.Partition == name && p.State == state && p.Since != (edge.Stamp{}) {
+				now.Since = p.Since // it was said again
+			}
+		}
+		out = append(out, now)
 	}
 	return out
 }

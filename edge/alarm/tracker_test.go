@@ -50,7 +50,7 @@ func TestTrack(t *testing.T) {
 			edge.Event{Kind: "fire", Code: "FA", Occurred: longAgo, Cameras: []edge.CameraID{"door"}, Why: "Fire alarm; sent late by the panel from its buffer"}, "door", ""},
 		{"a restore gets no clip", edge.Signal{Code: "BR", Zone: "1011"},
 			edge.Event{Kind: "intruder-restored", Code: "BR", Zone: "1011", ZoneName: "Stock room", Partition: "1",
-				Cameras: []edge.CameraID{"stockroom", "aisle"}, Why: "Intruder alarm is over in Stock room (zone 1011), partition 1"}, "", ""},
+				Cameras: []edge.CameraID{"stockroom", "aisle"}, Why: "Intruder alarm restored in Stock room (zone 1011), partition 1"}, "", ""},
 		{"the driver's kind goes before the code", edge.Signal{Kind: "panic", Code: "BA"},
 			edge.Event{Kind: "panic", Code: "BA", Cameras: []edge.CameraID{"door"}, Why: "Panic alarm"}, "door", ""},
 		{"neither kind nor code: what the zone is", edge.Signal{Zone: "1011"},

@@ -29,6 +29,7 @@ var phrases = map[edge.Kind]string{
 	"omit":                     "Omitted",
 	"cancel":                   "Alarm cancelled",
 	"engineer":                 "Engineer mode",
+	"walk-test":                "Walk test",
 }
 
 // why is the event in one sentence for an operator.
@@ -36,6 +37,12 @@ func why(ev edge.Event, s edge.Signal, doubt string) string {
 	var b strings.Builder
 	b.WriteString(phrase(ev))
 	switch {
+	case ev.Kind.Base() == edge.KindUnknown && s.State:
+		state := "active"
+		if ev.Kind.IsRestored() {
+			state = "at rest"
+		}
+		return fmt.Sprintf("Input %s is %s; nothing says what it is for", ev.Zone, state)
 	case ev.ZoneName != "":
 		fmt.Fprintf(&b, " in %s (zone %s)", ev.ZoneName, ev.Zone)
 	case ev.Zone != "":
@@ -56,7 +63,7 @@ func why(ev edge.Event, s edge.Signal, doubt string) string {
 }
 
 func phrase(ev edge.Event) string {
-	if ev.Kind == edge.KindUnknown {
+	if ev.Kind.Base() == edge.KindUnknown {
 		if ev.Code == "" {
 			return "Unknown signal"
 		}
@@ -68,7 +75,10 @@ func phrase(ev edge.Event) string {
 		p = strings.ReplaceAll(string(base), "-", " ")
 		p = strings.ToUpper(p[:min(1, len(p))]) + p[min(1, len(p)):]
 	}
-	if ev.Kind.IsRestored() {
+	switch {
+	case ev.Kind.IsRestored() && ev.Kind.Lane() == edge.Urgent:
+		p += " restored" // and over only when its class says so
+	case ev.Kind.IsRestored():
 		p += " is over"
 	}
 	return p

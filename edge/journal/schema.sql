@@ -119,7 +119,7 @@ create table partitions (
   panel text not null,      -- panel id
   partition text not null,  -- as the panel numbers it; '' when it named none and none is configured
   state text not null check (state in ('set', 'part-set', 'unset')), -- the last that was said
-  seq integer not null,     -- event that said so
+  seq integer not null,     -- event that said so; 0: a driver found it so
   primary key (panel, partition)
 ) strict, without rowid;
 
