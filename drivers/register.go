@@ -5,6 +5,7 @@ package drivers
 import (
 	"sitewatch/drivers/espa444"
 	"sitewatch/drivers/galaxy"
+	"sitewatch/drivers/modbus"
 	"sitewatch/drivers/osdp"
 	"sitewatch/drivers/panel"
 )
@@ -13,6 +14,7 @@ import (
 func All() panel.Registry {
 	var r panel.Registry
 	r.Register(galaxy.Driver)
+	r.Register(modbus.Driver)
 	r.Register(espa444.Driver)
 	r.Register(osdp.Driver)
 	return r
