@@ -53,7 +53,9 @@ func (c *compiler) slave() *slave {
 	for i := range blocks {
 		sl.blocks = append(sl.blocks, c.block(sl, &blocks[i]))
 	}
-	c.strangers("points", slices.Sorted(maps.Keys(c.mapped)))
+	for _, name := range slices.Sorted(maps.Keys(c.mapped)) {
+		c.strangers("points."+name, []string{name})
+	}
 	c.strangers("invert", c.inverted)
 	for _, nc := range slices.Sorted(maps.Keys(c.pairs)) {
 		c.strangers("pairs."+nc, []string{nc, c.pairs[nc]})

@@ -189,6 +189,12 @@ func (m *modules) set(addr, on byte) {
 	m.on[addr] = on
 }
 
+func (m *modules) remove(addr byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.on, addr)
+}
+
 func (m *modules) answer(req []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
