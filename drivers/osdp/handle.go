@@ -48,8 +48,8 @@ func (s *session) trouble(d *device, why string) {
 	d.restart(s.now())
 }
 
-// handle takes the answer to the command under way. sent is when that had left.
-func (s *session) handle(ctx context.Context, d *device, r found, at edge.Stamp, sent time.Duration) error {
+// handle takes the answer to the command under way, whose sending began then.
+func (s *session) handle(ctx context.Context, d *device, r found, at edge.Stamp, began time.Duration) error {
 	f := r.frame
 	if f.Code == repBusy && f.blockType() == 0 {
 		d.due = s.now() + busyWait // says nothing about the device's points, so it may come in clear
@@ -106,7 +106,7 @@ func (s *session) handle(ctx context.Context, d *device, r found, at edge.Stamp,
 		if err != nil || !ok {
 			return err
 		}
-		s.on(d, f, sent)
+		s.on(d, f, began)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (s *session) report(ctx context.Context, d *device, f Frame, raw []byte, at
 }
 
 // on goes on to what is due next of a device in service.
-func (s *session) on(d *device, f Frame, sent time.Duration) {
+func (s *session) on(d *device, f Frame, began time.Duration) {
 	now := s.now()
 	switch d.stage {
 	case local:
@@ -148,7 +148,7 @@ func (s *session) on(d *device, f Frame, sent time.Duration) {
 		d.next(polling, now)
 		d.read, d.wait = now, firstWait
 	default:
-		due := sent + pollEvery
+		due := began + pollEvery
 		switch f.Code {
 		case repAck:
 		case repLocal, repInput:

@@ -5,14 +5,15 @@ import (
 	"crypto/cipher"
 	"crypto/subtle"
 	"errors"
+	"fmt"
+	"io"
 )
 
 // Key is an AES-128 key of a device: its SCBK. It prints as nothing.
 type Key [16]byte
 
-// String and GoString keep a key out of logs, whatever prints it.
-func (Key) String() string   { return "key" }
-func (Key) GoString() string { return "key" }
+// Format keeps a key out of logs, whatever prints it.
+func (Key) Format(s fmt.State, _ rune) { io.WriteString(s, "(a key)") }
 
 // defaultKey is SCBK-D, which every device has from the factory and everybody knows.
 var defaultKey = Key{0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3A, 0x3B, 0x3C, 0x3D, 0x3E, 0x3F}
@@ -37,7 +38,7 @@ type channel struct {
 	server          [16]byte // cryptogram
 	client          [16]byte
 	sent, heard     [16]byte // the last full code of each direction
-	acc, tmp        [16]byte // scratch: nothing is allocated per frame
+	acc, tmp, fresh [16]byte // scratch: nothing is allocated per frame
 	plain           [maxFrame]byte
 }
 
@@ -128,9 +129,8 @@ func (c *channel) openSeal(f Frame, raw []byte, last, next *[16]byte, bare, full
 	if t != bare && t != full || len(f.MAC) != macBytes {
 		return Frame{}, errClear
 	}
-	var code [16]byte
-	c.code(&code, last, raw[:len(raw)-checkBytes(f.Ctrl)-macBytes])
-	if !equal(code[:macBytes], f.MAC) {
+	c.code(&c.fresh, last, raw[:len(raw)-checkBytes(f.Ctrl)-macBytes])
+	if !equal(c.fresh[:macBytes], f.MAC) {
 		return Frame{}, errMAC
 	}
 	if t == full {
@@ -140,7 +140,7 @@ func (c *channel) openSeal(f Frame, raw []byte, last, next *[16]byte, bare, full
 		}
 		f.Data = plain
 	}
-	*next = code
+	*next = c.fresh
 	return f, nil
 }
 

@@ -81,7 +81,7 @@ func (s *session) talk(ctx context.Context) error {
 	}
 }
 
-// pick returns the device that is due first, and when; with none due, the time to look again.
+// pick returns the device that is due first, and when; none when a loss is due before, or nothing for a second.
 func (s *session) pick() (first *device, due time.Duration) {
 	due = s.now() + time.Second
 	for _, d := range s.devices {
@@ -91,6 +91,9 @@ func (s *session) pick() (first *device, due time.Duration) {
 		}
 		if at < due {
 			first, due = d, at
+		}
+		if loss := max(d.good+offline, d.again); !d.isLost() && loss < due {
+			first, due = nil, loss
 		}
 	}
 	return first, due
@@ -144,10 +147,11 @@ func (s *session) step(ctx context.Context, d *device) error {
 	if err := s.clear(ctx); err != nil {
 		return err
 	}
+	began := s.now()
 	if _, err := s.port.Write(d.out); err != nil {
 		return fmt.Errorf("ask device %d: %w", d.address, err)
 	}
-	sent := s.now() + time.Duration(len(d.out))*s.char
+	sent := began + time.Duration(len(d.out))*s.char
 	s.busy = sent
 	r, at, err := s.await(ctx, d, sent)
 	switch {
@@ -158,7 +162,7 @@ func (s *session) step(ctx context.Context, d *device) error {
 		d.failed(s.now())
 		return nil
 	}
-	return s.handle(ctx, d, r, at, sent)
+	return s.handle(ctx, d, r, at, began)
 }
 
 // clear drops what nobody asked for and waits until the line has been idle for two characters.
