@@ -42,7 +42,7 @@ func (m mangler) mangle(b []byte) []byte {
 // TestMangledLine: input 1 changes every second on a line that damages one answer in five. Whatever is told is what the device
 // has said: no other point changes, no state is told twice, and in the end what is told is how it is.
 func TestMangledLine(t *testing.T) {
-	seeds := uint64(500)
+	seeds := uint64(150)
 	if testing.Short() {
 		seeds = 20
 	}

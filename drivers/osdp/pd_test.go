@@ -76,7 +76,6 @@ type pd struct {
 	ch      *deviceEnd              // secure channel under way
 	up      *deviceEnd              // after its handshake
 	factory bool                    // the channel is of the factory key
-	rndA    [8]byte
 	seq     byte
 	last    []byte // command
 	said    []byte // answer to it
