@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,11 +20,12 @@ import (
 
 type checkCmd struct {
 	configFlag
-	Print bool `help:"Print the effective configuration, defaults filled in."`
+	Print  bool          `help:"Print the effective configuration, defaults filled in."`
+	Listen time.Duration `help:"Open the port of each panel for so long and say what arrives. A port that the gateway has open is left alone." placeholder:"10s"`
 }
 
 // Run prints every problem, or that there is none.
-func (c *checkCmd) Run(o cli.Out) error {
+func (c *checkCmd) Run(ctx context.Context, o cli.Out) error {
 	g, err := c.load()
 	if err != nil {
 		return err
@@ -33,8 +36,10 @@ func (c *checkCmd) Run(o cli.Out) error {
 	if c := crowded(g); c != "" {
 		fmt.Fprintln(o, "advice:", c)
 	}
-	_, err = fmt.Fprintf(o, "%s: no problems: site %s, %d panels, %d cameras\n", c.Config, g.Site.ID, len(g.Panels), len(g.Cameras))
-	return err
+	if _, err = fmt.Fprintf(o, "%s: no problems: site %s, %d panels, %d cameras\n", c.Config, g.Site.ID, len(g.Panels), len(g.Cameras)); err != nil || c.Listen <= 0 {
+		return err
+	}
+	return listen(ctx, o, g, c.Listen)
 }
 
 // load reads the configuration and checks it with everything that it names: files, drivers' settings, the eye, the data
@@ -53,12 +58,28 @@ func (c configFlag) load() (*config.Gateway, error) {
 				problems = config.Join(problems, g.Problem(fmt.Sprintf("panels[%d].%s", i, pr.Path), pr.What, pr.Hint))
 			}
 		}
+		problems = config.Join(problems, shared(g)...)
 		problems = config.Join(problems, checkBox(g)...)
 	}
 	if len(problems) > 0 {
 		return nil, cli.ConfigError{Problems: problems}
 	}
 	return g, nil
+}
+
+// shared says which panels have one port, under whatever names.
+func shared(g *config.Gateway) (ps []config.Problem) {
+	for i, p := range g.Panels {
+		for j, q := range g.Panels[:i] {
+			if p.Port != "" && q.Port != "" && panel.SamePort(p.Port, q.Port) {
+				first := g.Problem(fmt.Sprintf("panels[%d].port", j), "", "").Line
+				ps = append(ps, g.Problem(fmt.Sprintf("panels[%d].port", i), fmt.Sprintf("%s is the port of panel %s too (%s, line %d)", p.Port, q.ID, q.Port, first),
+					"give each panel its own port"))
+				break
+			}
+		}
+	}
+	return ps
 }
 
 // checkBox says what is wrong with the machine for this configuration.

@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"sitewatch/cmd/cli"
 )
@@ -75,5 +79,74 @@ func TestWrongArguments(t *testing.T) {
 	}
 	if status, _, stderr := gateway(t, "status", "--config", file); status != cli.ExitFailed || !strings.Contains(stderr, "gateway run") {
 		t.Errorf("status without a gateway: exit status %d, %q; want %d and what to do", status, stderr, cli.ExitFailed)
+	}
+}
+
+// TestOnePortForTwoPanels: two drivers on one line would each take the other's answers; also where the line has two names.
+func TestOnePortForTwoPanels(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "gateway.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "tty"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "tty"), filepath.Join(dir, "by-id")); err != nil {
+		t.Fatal(err)
+	}
+	head := "site: {id: \"0417\", name: X, timezone: Europe/London}\ndata: " + dir + "/data\nuplink: {soc: \"127.0.0.1:1\"}\npanels:\n"
+	for _, tt := range []struct{ first, second, want string }{
+		{dir + "/tty", dir + "/by-id", "gateway.yaml:6: panels[1].port"},
+		{"tcp-listen://0.0.0.0:10002", "tcp-listen://127.0.0.1:10002", "gateway.yaml:6: panels[1].port"},
+		{dir + "/tty", dir + "/other", ""},
+	} {
+		text := head + "  - {id: a, driver: galaxy-sia, port: \"" + tt.first + "\"}\n  - {id: b, driver: galaxy-sia, port: \"" + tt.second + "\"}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, _, stderr := gateway(t, "check", "--config", file)
+		if want := tt.want != ""; (status == cli.ExitConfig) != want || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s and %s: exit status %d, %q; want %q", tt.first, tt.second, status, stderr, tt.want)
+		}
+		if tt.want != "" && !strings.Contains(stderr, "panel a") {
+			t.Errorf("%s and %s: %q does not name the other panel", tt.first, tt.second, stderr)
+		}
+	}
+}
+
+// TestCheckListens: what arrives and what was expected, of a panel at the wrong speed, a silent one and a good one.
+func TestCheckListens(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "gateway.yaml")
+	text := "site: {id: \"0417\", name: X, timezone: Europe/London}\ndata: " + dir + "/data\nuplink: {soc: \"127.0.0.1:1\"}\npanels:\n"
+	good := []byte{0x46, 0x23, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x9B}
+	var sent [3]*os.File
+	for i, id := range []string{"good", "wrong", "mute"} {
+		m, s, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		defer s.Close()
+		sent[i] = m
+		text += "  - {id: " + id + ", driver: galaxy-sia, port: \"" + s.Name() + "\"}\n"
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-time.After(time.Second) // the ports are open, and echo nothing any more
+		sent[0].Write(good)
+		sent[1].Write([]byte{0x80, 0x93, 0x11, 0x80, 0x93})
+	}()
+	status, stdout, stderr := gateway(t, "check", "--config", file, "--listen", "3s")
+	if status != cli.ExitFailed || !strings.Contains(stderr, "not every panel is heard") {
+		t.Errorf("exit status %d, %q", status, stderr)
+	}
+	for _, want := range []string{"9 bytes, 1 good frames", "no frame checks: baud or A/B swapped?", "80 93 11 80 93", "Expected: Honeywell Galaxy", "no byte has come"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("it does not say %q:\n%s", want, stdout)
+		}
+	}
+	if n, err := unix.IoctlGetInt(int(sent[0].Fd()), unix.TIOCINQ); err != nil || n > 0 {
+		t.Errorf("%d bytes were sent to a panel that was only listened to (%v)", n, err)
 	}
 }
