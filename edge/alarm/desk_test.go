@@ -20,12 +20,13 @@ import (
 // shop is a desk on a real journal.
 type shop struct {
 	*Desk
-	t     *testing.T
+	t     testing.TB
 	j     *journal.Journal
 	clock *edgetest.Clock
 	dir   string
 	stop  func()
 	began edge.Stamp // when the lines were opened
+	sites map[edge.PanelID]Panel
 }
 
 var shopPanels = map[edge.PanelID]Panel{
@@ -36,7 +37,7 @@ var shopPanels = map[edge.PanelID]Panel{
 	"fire": {},
 }
 
-func openShop(t *testing.T, dir string, clock *edgetest.Clock) *shop {
+func openShop(t testing.TB, dir string, clock *edgetest.Clock, panels map[edge.PanelID]Panel) *shop {
 	t.Helper()
 	j, err := journal.Open(t.Context(), journal.Options{Dir: dir, Site: "0417", Clock: clock, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -50,11 +51,11 @@ func openShop(t *testing.T, dir string, clock *edgetest.Clock) *shop {
 		}
 	})
 	d, err := NewDesk(Options{Journal: j, Clock: clock, Log: slog.New(slog.DiscardHandler), Site: "0417",
-		Panels: shopPanels, Before: 10 * time.Second, After: 20 * time.Second})
+		Panels: panels, Before: 10 * time.Second, After: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{Desk: d, t: t, j: j, clock: clock, dir: dir, began: clock.Advance(time.Millisecond)}
+	s := &shop{Desk: d, t: t, j: j, clock: clock, dir: dir, began: clock.Advance(time.Millisecond), sites: panels}
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
@@ -66,9 +67,9 @@ func openShop(t *testing.T, dir string, clock *edgetest.Clock) *shop {
 	return s
 }
 
-func newShop(t *testing.T) *shop { return openShop(t, t.TempDir(), edgetest.NewClock()) }
+func newShop(t *testing.T) *shop { return openShop(t, t.TempDir(), edgetest.NewClock(), shopPanels) }
 
-func (s *shop) restart() *shop { s.stop(); return openShop(s.t, s.dir, s.clock) }
+func (s *shop) restart() *shop { s.stop(); return openShop(s.t, s.dir, s.clock, s.sites) }
 
 // say lets the panel say sigs at the present time.
 func (s *shop) say(panel edge.PanelID, sigs ...edge.Signal) {

@@ -46,7 +46,7 @@ func (p *past) judge(ev *edge.Event, s edge.Signal, v *view, changed []journal.P
 // turn begins a new period of a partition that was set or unset: what came before confirms nothing more and is not counted.
 func (p *past) turn(part journal.Partition, v *view) {
 	set, _ := v.set(p.panel, "")
-	for _, a := range p.all() {
+	for _, a := range p.alarms {
 		if a.Partition != part.Partition && (a.Partition != "" || set) {
 			continue
 		}
@@ -90,11 +90,11 @@ func (p *past) alarm(ev *edge.Event, s edge.Signal, v *view, entry int) (beside 
 	if (a.Kind == edge.KindIntruder || holdsUp(a.Kind)) && a.Cause {
 		a.Pending = true
 	}
-	if sure, ok := p.confirm(ev, *a, was, s.At, v, entry); ok {
+	if sure, ok := p.confirm(ev, *a, was, s.At, v); ok {
 		beside = append(beside, sure)
 	}
 	if ev.Kind == edge.KindIntruder && a.Held == "" && set && !s.Old {
-		if soon, ok := p.afterSet(ev, s.At, since, v, entry); ok {
+		if soon, ok := p.afterSet(ev, s.At, since, v); ok {
 			beside = append(beside, soon)
 		}
 	}
@@ -168,11 +168,14 @@ func heldWords(a *journal.Alarm, r Rules) string {
 }
 
 // confirm makes the event that says that an alarm is confirmed, once in an episode: the panel's own word counts, too.
-func (p *past) confirm(ev *edge.Event, now, was journal.Alarm, at edge.Stamp, v *view, entry int) (edge.Event, bool) {
+func (p *past) confirm(ev *edge.Event, now, was journal.Alarm, at edge.Stamp, v *view) (edge.Event, bool) {
+	if !now.Cause {
+		return edge.Event{}, false
+	}
 	kind, window, words := edge.KindIntruderConfirmed, p.rules.ConfirmWindow, ""
-	before := make([]journal.Alarm, 0, len(p.alarms))
-	for _, a := range p.all() {
-		if a.Source != now.Source || a.Kind != now.Kind {
+	var before []journal.Alarm
+	for _, a := range p.alarms {
+		if a.Cause && (a.Source != now.Source || a.Kind != now.Kind) {
 			before = append(before, *a)
 		}
 	}
@@ -229,7 +232,7 @@ func (p *past) told(ev *edge.Event, at edge.Stamp, entry int) {
 
 // certain notes that nothing of what belongs to a confirmed alarm is unconfirmed any more.
 func (p *past) certain(confirmed edge.Kind, at edge.Stamp, window time.Duration) {
-	for _, a := range p.all() {
+	for _, a := range p.alarms {
 		ours := confirmed == edge.KindIntruderConfirmed && a.Kind == edge.KindIntruder || confirmed == edge.KindHoldUpConfirmed && holdsUp(a.Kind)
 		if d, ok := lapse(at, a.At); ours && a.Pending && ok && d <= window {
 			a.Pending = false
@@ -240,7 +243,7 @@ func (p *past) certain(confirmed edge.Kind, at edge.Stamp, window time.Duration)
 }
 
 // afterSet makes the event that says that an alarm came soon after set, once in a set period.
-func (p *past) afterSet(ev *edge.Event, at, since edge.Stamp, v *view, entry int) (edge.Event, bool) {
+func (p *past) afterSet(ev *edge.Event, at, since edge.Stamp, v *view) (edge.Event, bool) {
 	gap, ok := lapse(at, since)
 	if !ok || gap < 0 || gap > p.rules.AfterSet || v.says[edge.KindAlarmAfterSet] {
 		return edge.Event{}, false

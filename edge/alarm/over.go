@@ -74,7 +74,7 @@ func (p *past) end(partition edge.PartitionID, about func(c class, a *journal.Al
 	var over []string
 	for _, c := range classes {
 		parts := map[edge.PartitionID]bool{}
-		for _, a := range p.all() {
+		for _, a := range p.alarms {
 			if a.Over || !slices.Contains(c.kinds, a.Kind) || partition != "" && a.Partition != "" && a.Partition != partition || !about(c, a) {
 				continue
 			}
@@ -101,7 +101,7 @@ func (p *past) end(partition edge.PartitionID, about func(c class, a *journal.Al
 // settle says whether all open alarms of the class and partition are done, and ends them: what comes now is another alarm.
 func (p *past) settle(c class, partition edge.PartitionID) bool {
 	var open []*journal.Alarm
-	for _, a := range p.all() {
+	for _, a := range p.alarms {
 		if slices.Contains(c.kinds, a.Kind) && a.Partition == partition && !a.Over {
 			if !c.done(a) {
 				return false

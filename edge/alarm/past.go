@@ -80,8 +80,8 @@ func compareKeys(a, b alarmKey) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.source, b.source))
 }
 
-// all returns the alarms in order.
-func (p *past) all() []*journal.Alarm {
+// sorted returns the alarms in order.
+func (p *past) sorted() []*journal.Alarm {
 	return slices.SortedFunc(maps.Values(p.alarms), func(a, b *journal.Alarm) int {
 		return compareKeys(alarmKey{a.Kind, a.Source}, alarmKey{b.Kind, b.Source})
 	})

@@ -107,7 +107,7 @@ func (s *Sink) tick(ctx context.Context) (wait time.Duration, err error) {
 // due returns the events that time alone has made, and when the next will be; what nothing asks for any more is forgotten.
 func (p *past) due(now edge.Stamp) (evs []edge.Event, wait time.Duration) {
 	wait = idleWait
-	for _, a := range p.all() {
+	for _, a := range p.sorted() {
 		gone := p.gone(now, a)
 		window := p.rules.ConfirmWindow
 		if holdsUp(a.Kind) || a.Kind == edge.KindHoldUpConfirmed {
