@@ -54,6 +54,7 @@ func (b *box) run(ctx context.Context) error {
 	tree.Go(supervise.Task{Name: "journal", Run: b.journal.Run, Vital: true, Beat: 10 * time.Second})
 	tree.Go(supervise.Task{Name: "pages", Run: b.pages.Run})
 	tree.Go(supervise.Task{Name: "events", Run: b.runStarted})
+	tree.Go(supervise.Task{Name: "alarms", Run: b.desk.Run})
 	if b.eye != nil {
 		tree.Go(supervise.Task{Name: "eye", Run: b.eye.Run})
 		tree.Go(supervise.Task{Name: "clips", Run: b.cutter.Run})

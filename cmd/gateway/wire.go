@@ -66,7 +66,7 @@ func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.
 func (b *box) wire(ctx context.Context) (err error) {
 	g := b.cfg
 	b.desk, err = alarm.NewDesk(alarm.Options{Journal: b.journal, Clock: b.clock, Log: b.log, Site: g.Site.ID, Panels: deskPanels(g),
-		Before: g.Clips.Before, After: g.Clips.After})
+		Before: g.Clips.Before, After: g.Clips.After, Rules: alarm.Rules(g.Alarms)})
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func deskPanels(g *config.Gateway) map[edge.PanelID]alarm.Panel {
 		for id, z := range p.Zones {
 			zones[id] = alarm.Zone{Name: z.Name, Kind: z.Kind, Partition: z.Partition, Route: z.Route, Cameras: z.Cameras}
 		}
-		panels[p.ID] = alarm.Panel{Cameras: p.Cameras, Zones: zones}
+		panels[p.ID] = alarm.Panel{Cameras: p.Cameras, Zones: zones, Kinds: p.Kinds}
 	}
 	return panels
 }

@@ -6,9 +6,9 @@ import "time"
 type Rules struct {
 	ConfirmWindow time.Duration // two zones within it make a confirmed intruder alarm
 	HoldUpWindow  time.Duration // likewise of hold-ups
-	AfterSet      time.Duration // an intruder alarm within it is "soon after set"
 	Swinger       int           // alarms of one zone in a set period; later ones are held
 	Storm         int           // intruder and tamper alarms of one panel in a minute; later ones are held
+	AfterSet      time.Duration // an intruder alarm within it is "soon after set"
 	Engineer      time.Duration // engineer mode ends by itself after it
 	WalkTest      time.Duration // likewise a walk test
 }

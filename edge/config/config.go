@@ -25,6 +25,7 @@ type Gateway struct {
 	Panels  []Panel
 	Cameras []Camera
 	Clips   Clips
+	Alarms  Alarms
 	Limits  Limits
 	Uplink  Uplink
 
@@ -50,6 +51,7 @@ type Panel struct {
 	Settings map[string]any
 	Cameras  []edge.CameraID // for alarms of zones that name none
 	Zones    map[edge.ZoneID]Zone
+	Kinds    map[string]edge.Kind // by SIA code: what this site takes it for
 }
 
 // Zone is a detector circuit as the installer knows it.
@@ -77,6 +79,17 @@ type Camera struct {
 // Clips is how much is cut around an alarm.
 type Clips struct {
 	Before, After time.Duration
+}
+
+// Alarms are the limits of what alarms mean together.
+type Alarms struct {
+	ConfirmWindow time.Duration // two zones within it confirm an intruder alarm
+	HoldUpWindow  time.Duration // likewise two hold-ups
+	Swinger       int           // alarms of one zone in a set period; later ones are held
+	Storm         int           // intruder and tamper alarms of a panel in a minute; later ones are held
+	AfterSet      time.Duration // an intruder alarm within it came soon after set
+	Engineer      time.Duration // engineer mode ends by itself after it
+	WalkTest      time.Duration // likewise a walk test
 }
 
 // Limits are the bytes that each kind of data may take on the box's disk.
@@ -109,6 +122,8 @@ func defaultGateway() *Gateway {
 		Data:   "/var/lib/sitewatch",
 		Listen: "127.0.0.1:8480",
 		Clips:  Clips{Before: 10 * time.Second, After: 20 * time.Second},
+		Alarms: Alarms{ConfirmWindow: 30 * time.Minute, HoldUpWindow: 8 * time.Hour, Swinger: 3, Storm: 20, AfterSet: 2 * time.Minute,
+			Engineer: 4 * time.Hour, WalkTest: time.Hour},
 		Limits: Limits{Journal: 1 * GiB, Clips: 20 * GiB},
 	}
 }

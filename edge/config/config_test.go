@@ -53,6 +53,7 @@ func TestLoadGateway(t *testing.T) {
 			{ID: "io", Driver: "osdp", Port: "/dev/ttyUSB3",
 				Settings: map[string]any{"baud": 9600, "devices": []any{
 					map[string]any{"address": 1, "scbk_file": "/etc/sitewatch/osdp-1.key", "inputs": map[string]any{"3": "301"}}}},
+				Kinds: map[string]edge.Kind{"BX": edge.KindIntruder, "BM": "zone-fault-restored"},
 				Zones: map[edge.ZoneID]Zone{"301": {Name: "Back door", Kind: edge.KindIntruder}}},
 		},
 		Cameras: []Camera{
@@ -61,7 +62,9 @@ func TestLoadGateway(t *testing.T) {
 			{ID: "aisle", Name: "aisle", Main: "rtsp://camera-2.local:8554/main?channel=1", Transport: "tcp", Record: "alarm"},
 			{ID: "door", Name: "door", Main: "rtsp://[fd00::3]/main", Transport: "udp", Record: "continuous", Audio: true},
 		},
-		Clips:  Clips{Before: 10 * time.Second, After: 20 * time.Second},
+		Clips: Clips{Before: 10 * time.Second, After: 20 * time.Second},
+		Alarms: Alarms{ConfirmWindow: 45 * time.Minute, HoldUpWindow: 20 * time.Hour, Swinger: 5, Storm: 200, AfterSet: 10 * time.Second,
+			Engineer: 10 * time.Minute, WalkTest: 4 * time.Hour},
 		Limits: Limits{Journal: GiB, Clips: 20 * GiB, Segments: 100 * GiB},
 		Uplink: Uplink{Limit: 1e6, Paths: []Path{{SOC: []string{"soc.example:7443"}, Bulk: "all"}}},
 	}
@@ -89,6 +92,9 @@ func TestDefaults(t *testing.T) {
 	if g.Data != "/var/lib/sitewatch" || g.Listen != "127.0.0.1:8480" || g.Site.Kind != "shop" || g.Clips != (Clips{10 * time.Second, 20 * time.Second}) ||
 		g.Limits != (Limits{Journal: GiB, Clips: 20 * GiB}) || g.Uplink.Limit != 0 {
 		t.Errorf("defaults: got %+v", g)
+	}
+	if want := (Alarms{30 * time.Minute, 8 * time.Hour, 3, 20, 2 * time.Minute, 4 * time.Hour, time.Hour}); g.Alarms != want {
+		t.Errorf("alarms: got %+v, want %+v", g.Alarms, want)
 	}
 	if c := g.Cameras[0]; c.Transport != "tcp" || c.Record != "alarm" || c.Audio || c.Name != "door" {
 		t.Errorf("defaults of a camera: got %+v", c)

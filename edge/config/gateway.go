@@ -84,7 +84,7 @@ func parseGateway(file string, b []byte, drivers []string) (*Gateway, []Problem)
 		return nil, r.problems
 	}
 	g := defaultGateway()
-	o := r.object(root, "", "site", "data", "listen", "panels", "cameras", "clips", "limits", "uplink")
+	o := r.object(root, "", "site", "data", "listen", "panels", "cameras", "clips", "alarms", "limits", "uplink")
 	o.site(&g.Site)
 	o.directory("data", &g.Data)
 	if o.set("listen", &g.Listen) {
@@ -94,6 +94,7 @@ func parseGateway(file string, b []byte, drivers []string) (*Gateway, []Problem)
 	g.Cameras = o.cameras()
 	g.Panels = o.panels(drivers, g.Cameras)
 	o.clips(&g.Clips)
+	o.alarms(&g.Alarms)
 	o.limits(g)
 	o.uplink(&g.Uplink)
 	g.source = r.source

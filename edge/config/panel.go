@@ -42,7 +42,7 @@ func (o object) panels(drivers []string, cameras []Camera) (out []Panel) {
 }
 
 func (r *reader) panel(n *node, path string, drivers []string, cameras []Camera) (p Panel) {
-	o := r.object(n, path, "id", "driver", "port", "settings", "cameras", "zones")
+	o := r.object(n, path, "id", "driver", "port", "settings", "cameras", "zones", "kinds")
 	p.ID = edge.PanelID(o.id("id", "give each panel an id, such as intruder"))
 	p.Driver, _ = o.need("driver", "name the panel's driver, such as galaxy-sia")
 	if p.Driver != "" && len(drivers) > 0 && !contains(drivers, p.Driver) {
@@ -60,6 +60,7 @@ func (r *reader) panel(n *node, path string, drivers []string, cameras []Camera)
 	}
 	p.Settings = r.settings(o.vals["settings"], o.at("settings"))
 	p.Cameras = o.cameraIDs("cameras", cameras)
+	p.Kinds = o.kinds()
 	keys, zones := r.fields(o.vals["zones"], o.at("zones"))
 	p.Zones = make(map[edge.ZoneID]Zone, len(keys))
 	for _, k := range keys {

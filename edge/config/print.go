@@ -31,6 +31,9 @@ func (g *Gateway) Print(w io.Writer) error {
 		y.line(2, "port: %s", text(p.Port))
 		y.line(2, "settings: %s", flow(p.Settings))
 		y.line(2, "cameras: %s", list(p.Cameras))
+		if len(p.Kinds) > 0 {
+			y.line(2, "kinds: %s", kinds(p.Kinds))
+		}
 		if len(p.Zones) > 0 {
 			y.line(2, "zones:")
 		}
@@ -51,6 +54,8 @@ func (g *Gateway) Print(w io.Writer) error {
 		y.line(2, "audio: %s", map[bool]string{true: "on", false: "off"}[c.Audio])
 	}
 	y.line(0, "clips: {before: %s, after: %s}", g.Clips.Before, g.Clips.After)
+	y.line(0, "alarms: {confirm_window: %s, hold_up_window: %s, swinger: %d, storm: %d, after_set: %s, engineer: %s, walk_test: %s}",
+		g.Alarms.ConfirmWindow, g.Alarms.HoldUpWindow, g.Alarms.Swinger, g.Alarms.Storm, g.Alarms.AfterSet, g.Alarms.Engineer, g.Alarms.WalkTest)
 	y.line(0, "limits: {journal: %s, clips: %s, segments: %s}", g.Limits.Journal, g.Limits.Clips, g.Limits.Segments)
 	y.uplink(&g.Uplink)
 	return b.Flush()
@@ -126,6 +131,14 @@ func zone(z Zone) string {
 	}
 	if len(z.Cameras) > 0 {
 		kv = append(kv, "cameras: "+list(z.Cameras))
+	}
+	return "{" + strings.Join(kv, ", ") + "}"
+}
+
+func kinds(m map[string]edge.Kind) string {
+	var kv []string
+	for _, code := range slices.Sorted(maps.Keys(m)) {
+		kv = append(kv, text(code)+": "+text(string(m[code])))
 	}
 	return "{" + strings.Join(kv, ", ") + "}"
 }

@@ -33,7 +33,7 @@ gateway.yaml:2: site.name: is missing: give the name that operators know the sho
 gateway.yaml:2: site.timezone: "Mars/Base" is unknown: give it like Europe/London
 gateway.yaml:3: data: "var/lib" is no absolute path: begin it with /: a service has no directory of its own
 gateway.yaml:4: listen: "0.0.0.0" is not a loopback address: the pages have no accounts: listen on 127.0.0.1:8480 and come in by ssh -L
-gateway.yaml:5: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, limits, uplink
+gateway.yaml:5: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, limits, uplink
 gateway.yaml:7: panels[0].driver: "galaxy-sai" is unknown: did you mean galaxy-sia?
 gateway.yaml:7: panels[0].port: "ttyUSB0" is no absolute path: name the device like /dev/serial/by-id/usb-...
 gateway.yaml:8: panels[1].cameras: there is no camera "dor": did you mean door?
@@ -54,6 +54,54 @@ gateway.yaml:14: limits.journal: 64 has no unit: write it like 64MiB or 20GiB
 gateway.yaml:14: limits.segments: "MB" is no unit; units are B, KiB, MiB, GiB, TiB: write it like 64MiB or 20GiB
 gateway.yaml:15: uplink.limit: "fast" is no number with a unit: write it like 256kbit/s or 1Mbit/s
 gateway.yaml:15: uplink.soc: "soc.example" is not host:port: name the SOC like soc.example:7443
+`},
+		{"what alarms mean", `
+site: {id: "1", name: Demo, timezone: Europe/London}
+uplink: {soc: "127.0.0.1:7443"}
+cameras: [{id: door, main: "rtsp://camera/main"}]
+panels:
+  - id: a
+    driver: modbus
+    port: /dev/ttyUSB0
+    kinds:
+      FA: test
+      HA: intruder
+      PA: test
+      MA: test
+      GA: test
+      BV: intruder
+      FR: test
+      bx: intruder
+      BXX: intruder
+      BX: intrudr
+      BY: motion
+      BZ: "-restored"
+      BA: 7
+      TA: test
+      ZZ: fire
+alarms: {confirm_window: 29m, hold_up_window: 21h, swinger: 0, storm: 1000, after_set: 5, engineer: 13h, walk_test: 1s, swingers: 3}
+`, `
+gateway.yaml:10: panels[0].kinds.FA: FA is fire at every site: remove it: such alarms are never weakened
+gateway.yaml:11: panels[0].kinds.HA: HA is hold-up at every site: remove it: such alarms are never weakened
+gateway.yaml:12: panels[0].kinds.PA: PA is panic at every site: remove it: such alarms are never weakened
+gateway.yaml:13: panels[0].kinds.MA: MA is lone-worker at every site: remove it: such alarms are never weakened
+gateway.yaml:14: panels[0].kinds.GA: GA is gas at every site: remove it: such alarms are never weakened
+gateway.yaml:15: panels[0].kinds.BV: BV is intruder-confirmed at every site: remove it: such alarms are never weakened
+gateway.yaml:16: panels[0].kinds.FR: FR is fire-restored at every site: remove it: such alarms are never weakened
+gateway.yaml:17: panels[0].kinds.bx: "bx" is no SIA code: write two capitals, such as BX
+gateway.yaml:18: panels[0].kinds.BXX: "BXX" is no SIA code: write two capitals, such as BX
+gateway.yaml:19: panels[0].kinds.BX: "intrudr" is no kind that a panel says: did you mean intruder?
+gateway.yaml:20: panels[0].kinds.BY: "motion" is no kind that a panel says: kinds are fire, hold-up, duress, panic, lone-worker, gas, intruder, tamper, fire-prealarm, fire-fault, zone-fault, zone-masked, mains-lost, battery-low, psu-fault, device-lost, line-fault, set, part-set, unset, cancel, reset, engineer, walk-test, test, unknown, omit, set-failed, set-late, unset-late, alarm-after-set, wrong-code, clock-changed, log-overflow, power-up, path-lost, and each with -restored
+gateway.yaml:21: panels[0].kinds.BZ: "-restored" is no kind that a panel says: kinds are fire, hold-up, duress, panic, lone-worker, gas, intruder, tamper, fire-prealarm, fire-fault, zone-fault, zone-masked, mains-lost, battery-low, psu-fault, device-lost, line-fault, set, part-set, unset, cancel, reset, engineer, walk-test, test, unknown, omit, set-failed, set-late, unset-late, alarm-after-set, wrong-code, clock-changed, log-overflow, power-up, path-lost, and each with -restored
+gateway.yaml:22: panels[0].kinds.BA: 7 without quotes is a number for YAML: put it in quotes: "7"
+gateway.yaml:25: alarms.after_set: 5 has no unit: write it like 10s or 2m
+gateway.yaml:25: alarms.confirm_window: 29m0s is too little: use 30m0s to 1h0m0s
+gateway.yaml:25: alarms.engineer: 13h0m0s is too much: use 10m0s to 12h0m0s
+gateway.yaml:25: alarms.hold_up_window: 21h0m0s is too much: use 8h0m0s to 20h0m0s
+gateway.yaml:25: alarms.storm: 1000 is too much: use 5 to 200
+gateway.yaml:25: alarms.swinger: 0 is too little: use 1 to 20
+gateway.yaml:25: alarms.swingers: unknown key: did you mean swinger?
+gateway.yaml:25: alarms.walk_test: 1s is too little: use 5m0s to 4h0m0s
 `},
 		{"nothing of what is needed", "panels: [{}]\ncameras: [{}]\n", `
 gateway.yaml:1: panels[0].driver: is missing: name the panel's driver, such as galaxy-sia
@@ -100,7 +148,7 @@ gateway.yaml:16: panels[0].zones.1014: is given twice, first in line 14: keep on
 `},
 		{"keys that are no strings", least + "1: x\npanels: [{id: a, driver: modbus, port: /dev/x, settings: {slaves: [{points: {1: \"201\", 2: 0417}}]}}]\n", `
 gateway.yaml:4: 1: 1 without quotes is no string for YAML: put it in quotes: "1":
-gateway.yaml:4: 1: unknown key: keys here are site, data, listen, panels, cameras, clips, limits, uplink
+gateway.yaml:4: 1: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, limits, uplink
 gateway.yaml:5: panels[0].settings.slaves[0].points.1: 1 without quotes is no string for YAML: put it in quotes: "1":
 gateway.yaml:5: panels[0].settings.slaves[0].points.2: 2 without quotes is no string for YAML: put it in quotes: "2":
 gateway.yaml:5: panels[0].settings.slaves[0].points.2: 0417 is no plain number: write digits alone, or put it in quotes if it is text
@@ -252,7 +300,7 @@ func TestMoreChecksOfAFileWithProblems(t *testing.T) {
 		t.Fatalf("got %+v", g)
 	}
 	ps = Join(ps, g.Problem("panels[0].settings.baud", "1 is no rate", ""), g.Problem("panels[0].port", "is bad", ""))
-	want := `gateway.yaml:4: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, limits, uplink
+	want := `gateway.yaml:4: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, limits, uplink
 gateway.yaml:5: panels[0].port: "ttyUSB0" is no absolute path: name the device like /dev/serial/by-id/usb-...
 gateway.yaml:5: panels[0].settings.baud: 1 is no rate
 `
