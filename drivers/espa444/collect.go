@@ -1,5 +1,7 @@
 package espa444
 
+import "bytes"
+
 // token is what a byte completes.
 type token struct {
 	kind  tokenKind
@@ -20,15 +22,16 @@ const (
 
 // collector makes tokens of bytes. Pure: it is told what has come and whether the line is quiet.
 //
-// Inside a block only ETX and what follows it count, for BCC may look like any control character. A block that fails is
-// answered only when the line is quiet: a damaged character can look like ETX, and an answer would run into the rest.
-// A block that stops in its middle was cut off; if it has EOT or ENQ in it, what begins there was meant for the line.
+// Inside a block only ETX and what follows it count, for BCC may look like any control character. A block that fails, or that
+// has no records, is ended only by the silence of the line: a damaged character can look like ETX and the next one even like
+// its BCC, and an answer would run into the rest. A block that stops in its middle was cut off; if it has EOT or ENQ in it, what begins there was meant for the line.
 type collector struct {
 	buf   [maxBlock]byte // of a block, without parity bits
 	wire  [maxBlock]byte // the same as it came
 	n     int
 	state state
-	bad   bool // a character of the block was damaged
+	bad   bool // a character of the block was damaged, or its parity is wrong
+	hurt  bool // the line itself has said so
 	etx   bool // the next character is BCC
 	// parity: the sender's eighth bit is even parity, which a line of 8 bits hands on. SOH has it set then, and never else.
 	parity bool
@@ -43,6 +46,7 @@ const (
 	outside state = iota
 	inside        // after SOH
 	failed        // after a block that was wrong, until the line is quiet
+	odd           // after a block with a good BCC and no good grammar, until the line is quiet
 )
 
 // push takes one byte.
@@ -51,6 +55,9 @@ func (c *collector) push(b byte, damaged bool) token {
 		return c.inside(b, damaged)
 	}
 	v := b & 0x7F
+	if c.state == odd && b != 0x00 && b != 0xFF {
+		c.state = failed // the block goes on; a byte without any edge in it comes from a sender that lets go of the wires
+	}
 	if damaged || b != v && b != evenParity(v) {
 		c.noise, c.prev = c.noise+1, 0
 		return token{}
@@ -59,7 +66,7 @@ func (c *collector) push(b byte, damaged bool) token {
 		c.begin(b)
 		return token{}
 	}
-	if c.state == failed {
+	if c.state == failed || c.state == odd {
 		c.noise++
 		return token{}
 	}
@@ -90,11 +97,12 @@ func (c *collector) push(b byte, damaged bool) token {
 func (c *collector) begin(b byte) {
 	c.buf[0], c.wire[0], c.n = SOH, b, 1
 	c.state, c.parity = inside, b != SOH
-	c.bad, c.etx, c.ctl, c.prev = false, false, 0, 0
+	c.bad, c.hurt, c.etx, c.ctl, c.prev = false, false, false, 0, 0
 }
 
 func (c *collector) inside(b byte, damaged bool) token {
 	v := b
+	c.hurt = c.hurt || damaged
 	if c.parity {
 		v = b & 0x7F
 		damaged = damaged || b != evenParity(v)
@@ -114,7 +122,7 @@ func (c *collector) inside(b byte, damaged bool) token {
 	c.bad = c.bad || damaged
 	if !c.etx {
 		c.etx = v == ETX
-		if (v == EOT || v == ENQ) && c.ctl == 0 && !damaged {
+		if (v == EOT || v == ENQ) && c.ctl == 0 {
 			c.ctl = c.n - 1
 		}
 		return token{}
@@ -124,29 +132,49 @@ func (c *collector) inside(b byte, damaged bool) token {
 		c.state = failed
 		return token{}
 	}
-	c.state = outside
+	if c.state = outside; !sound(f.Data) {
+		c.state = odd
+		return token{}
+	}
 	return token{kind: tokenBlock, frame: f, raw: c.wire[:n]}
 }
 
-// quiet ends what the silence of the line ends. rest is what must be pushed again; it aliases the collector: copy it.
-func (c *collector) quiet() (e end, rest []byte) {
+// sound says whether data is a header and records.
+func sound(data []byte) bool {
+	if len(data) < 4 || data[0] < headCall || data[0] > headOther || data[1] != STX {
+		return false
+	}
+	for rec := range bytes.SplitSeq(data[2:], []byte{RS}) {
+		if len(rec) > 0 && (len(rec) < 2 || rec[1] != US) {
+			return false
+		}
+	}
+	return true
+}
+
+// quiet ends what the silence of the line ends. t is a block that is whole after all; rest is what must be pushed again and
+// aliases the collector: copy it.
+func (c *collector) quiet() (e end, t token, rest []byte) {
 	was := c.state
 	c.state, c.prev = outside, 0
 	switch {
 	case was == failed, was == inside && c.etx:
-		return wrong, nil
+		return wrong, token{}, nil
+	case was == odd:
+		f, n, _ := Decode(c.buf[:c.n])
+		return none, token{kind: tokenBlock, frame: f, raw: c.wire[:n]}, nil
 	case was == outside:
-		return none, nil
-	case c.ctl == 0 || c.bad:
+		return none, token{}, nil
+	case c.ctl == 0 || c.hurt:
 		c.noise += c.n
-		return torn, nil
+		return torn, token{}, nil
 	}
 	from := c.ctl
 	if c.buf[from] == ENQ && from > 1 {
 		from-- // its address
 	}
 	c.noise += from
-	return none, c.wire[from:c.n]
+	return none, token{}, c.wire[from:c.n]
 }
 
 // end is what the silence of the line has ended.

@@ -56,6 +56,11 @@ func (h *held) stored(key []byte) {
 	}
 }
 
+// expire forgets what is no alarm and has waited too long.
+func (h *held) expire(now edge.Stamp) {
+	h.sigs = slices.DeleteFunc(h.sigs, func(s edge.Signal) bool { return s.Kind.Lane() != edge.Urgent && over(now, s.At, heldFor) })
+}
+
 func (h *held) find(key []byte) int {
 	return slices.IndexFunc(h.sigs, func(s edge.Signal) bool { return bytes.Equal(s.Key, key) })
 }
@@ -76,9 +81,9 @@ func (s *session) retry(ctx context.Context, more bool) error {
 		switch {
 		case !s.failing:
 			s.held.owed = false
-			if owed {
-				s.acked = true
-				if err := s.answer(s.held.at, more, ACK); err != nil {
+			if owed && !more {
+				s.due = due{b: []byte{ACK}, at: s.held.at, window: ackWindow, stored: true}
+				if err := s.send(); err != nil {
 					return err
 				}
 			}
@@ -89,8 +94,8 @@ func (s *session) retry(ctx context.Context, more bool) error {
 			if !more {
 				return s.write(busy, NAK)
 			}
-		case !owed && sig.Kind.Lane() != edge.Urgent && over(now, sig.At, heldFor):
-			s.held.stored(sig.Key)
+		case !owed:
+			s.held.expire(now)
 		}
 		return nil
 	}

@@ -62,6 +62,9 @@ func parse(data []byte) (m message) {
 	} else {
 		m.doubt("header %q is not one of 1 to 5", clean(head))
 	}
+	if i := bytes.IndexFunc(body, stray); i >= 0 {
+		m.doubt("control character %02X in a record", body[i])
+	}
 	var text, loose []string
 	for rec := range bytes.SplitSeq(body, []byte{RS}) {
 		if len(rec) == 0 {
@@ -138,6 +141,11 @@ func (m message) calls() bool {
 }
 
 func (m message) alarm() bool { return m.priority == alarmCall[0] }
+
+// stray says whether c is a control character that has no place in a record; line ends are tolerated.
+func stray(c rune) bool {
+	return c < 0x20 && c != US && c != RS && c != '\r' && c != '\n' && c != '\t'
+}
 
 // clean makes text of the panel's characters: ISO 646, or Latin-1 where the eighth bit is used. Line ends and the second
 // line of a display (after another US) become spaces, other control characters question marks.

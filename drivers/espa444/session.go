@@ -3,8 +3,6 @@ package espa444
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"sitewatch/drivers/panel"
@@ -12,15 +10,6 @@ import (
 )
 
 const (
-	// ackWindow is how old a block may be when it is acknowledged. The standard leaves the sender's patience to the sender;
-	// panels wait 1 to 3 s. A later ACK could be taken for that of another block, which we may not have stored.
-	ackWindow = 2 * time.Second
-	// prompt is how old anything may be that is answered although more has come since, and a poll or a selection in any case:
-	// so soon, the sender cannot have given up and said it again.
-	prompt = 500 * time.Millisecond
-	// proofWindow is how soon after our ACK an EOT proves that the panel has it. A panel that missed it would wait and send
-	// the block again, and an EOT after the last of its tries proves nothing.
-	proofWindow = 700 * time.Millisecond
 	// refuseAfter is how long the line must be quiet before a block that failed is refused: four characters at 300 baud, and
 	// more than USB adapters and networks hold bytes back.
 	refuseAfter = 150 * time.Millisecond
@@ -39,6 +28,9 @@ type session struct {
 	turn   turn
 	held   held
 	opened edge.Stamp
+	last   edge.Stamp // of the last bytes
+	due    due
+	before time.Duration // an answer, how long the line must be quiet
 
 	firstKey []byte // of the first block since the port was opened
 	first    bool   // nothing but that block has come
@@ -50,7 +42,11 @@ type session struct {
 
 func newSession(s *panel.Settings, o panel.SessionOptions) panel.Session {
 	own, r := readSettings(s)
-	return &session{o: o, rules: r, turn: newTurn(own)}
+	n := &session{o: o, rules: r, turn: newTurn(own), before: turnaround}
+	if o.Baud > 0 {
+		n.before += 22 * time.Second / time.Duration(o.Baud) // 11 bits each
+	}
+	return n
 }
 
 // Run answers polls and takes blocks until ctx ends or the port fails.
@@ -66,6 +62,8 @@ func (s *session) talk(ctx context.Context, in <-chan panel.Chunk) error {
 	defer again.Stop()
 	again.Stop()
 	retrying := false // again is set: what arrives must not put it off
+	answer := time.NewTimer(s.before)
+	defer answer.Stop()
 	for {
 		if !retrying && !s.held.empty() {
 			again.Reset(retryEvery)
@@ -78,10 +76,11 @@ func (s *session) talk(ctx context.Context, in <-chan panel.Chunk) error {
 			if !ok {
 				return nil
 			}
-			if err := s.receive(ctx, in, &c); err != nil {
+			if err := s.receive(ctx, &c); err != nil {
 				return err
 			}
 			s.wait(quiet)
+			answer.Reset(s.before)
 		case <-quiet.C:
 			if len(in) > 0 {
 				continue // it was the commit that took so long, not the line that was quiet; the next chunk sets the timer
@@ -90,6 +89,14 @@ func (s *session) talk(ctx context.Context, in <-chan panel.Chunk) error {
 				return err
 			}
 			s.wait(quiet)
+			answer.Reset(s.before)
+		case <-answer.C:
+			if len(in) > 0 {
+				continue // what has come since calls the answer off
+			}
+			if err := s.send(); err != nil {
+				return err
+			}
 		case <-again.C:
 			retrying = false
 			if err := s.retry(ctx, len(in) > 0); err != nil {
@@ -102,7 +109,7 @@ func (s *session) talk(ctx context.Context, in <-chan panel.Chunk) error {
 // wait sets the timer for what the silence of the line will end.
 func (s *session) wait(quiet *time.Timer) {
 	switch s.col.state {
-	case failed:
+	case failed, odd:
 		quiet.Reset(refuseAfter)
 	case inside:
 		quiet.Reset(tornAfter)
@@ -116,11 +123,16 @@ func (s *session) wait(quiet *time.Timer) {
 }
 
 // receive takes in one chunk.
-func (s *session) receive(ctx context.Context, in <-chan panel.Chunk, c *panel.Chunk) error {
+func (s *session) receive(ctx context.Context, c *panel.Chunk) error {
 	b := c.Bytes()
+	s.last = c.At
 	for i, v := range b {
+		noise := s.col.noise
 		t := s.col.push(v, c.Bad && i == len(b)-1)
-		if err := s.handle(ctx, t, c.At, func() bool { return i < len(b)-1 || len(in) > 0 }); err != nil {
+		if s.col.noise == noise {
+			s.callOff() // a stray byte, as when the sender lets go of a pair of wires, does not
+		}
+		if err := s.handle(ctx, t, c.At); err != nil {
 			return err
 		}
 	}
@@ -132,14 +144,18 @@ func (s *session) receive(ctx context.Context, in <-chan panel.Chunk, c *panel.C
 
 // quiet does what is due when the line has gone quiet.
 func (s *session) quiet(ctx context.Context) error {
-	ended, rest := s.col.quiet()
+	ended, t, rest := s.col.quiet()
 	rest = bytes.Clone(rest)
 	if n := s.col.drained(); n > 0 {
 		s.o.Meter.Noise(n)
 	}
+	if err := s.handle(ctx, t, s.last); err != nil {
+		return err
+	}
 	now := s.o.Clock.Now()
 	for _, v := range rest {
-		if err := s.handle(ctx, s.col.push(v, false), now, func() bool { return false }); err != nil {
+		s.callOff()
+		if err := s.handle(ctx, s.col.push(v, false), now); err != nil {
 			return err
 		}
 	}
@@ -153,8 +169,8 @@ func (s *session) quiet(ctx context.Context) error {
 	return s.write(badBlock, NAK)
 }
 
-// handle does what a token asks for. more says whether anything has come since.
-func (s *session) handle(ctx context.Context, t token, at edge.Stamp, more func() bool) error {
+// handle does what a token asks for.
+func (s *session) handle(ctx context.Context, t token, at edge.Stamp) error {
 	switch t.kind {
 	case tokenNone:
 		return nil
@@ -174,10 +190,9 @@ func (s *session) handle(ctx context.Context, t token, at edge.Stamp, more func(
 		if a == giveBack {
 			s.settled(ctx, at)
 		}
-		if a == nothing || over(s.o.Clock.Now(), at, prompt) {
-			return nil // a late answer could be taken for that to a block
+		if a != nothing {
+			s.due = due{b: []byte{byte(a)}, at: at, window: turnWindow}
 		}
-		return s.write(byte(a))
 	case tokenBlock:
 		s.o.Meter.Frame(at)
 		if !s.turn.block(at) {
@@ -188,17 +203,18 @@ func (s *session) handle(ctx context.Context, t token, at edge.Stamp, more func(
 			s.warned = true
 			return nil
 		}
-		return s.block(ctx, t, at, more)
+		return s.block(ctx, t, at)
 	}
 	return nil
 }
 
-// block stores what a block says, and then acknowledges it.
-func (s *session) block(ctx context.Context, t token, at edge.Stamp, more func() bool) error {
+// block stores what a block says; then it may be acknowledged.
+func (s *session) block(ctx context.Context, t token, at edge.Stamp) error {
 	sig, purpose := signalOf(s.rules, t.frame, t.raw, at)
 	s.acked = false
 	if purpose == asks {
-		return s.answer(at, more(), ACK) // we never have a status to tell
+		s.due = due{b: []byte{ACK}, at: at, window: ackWindow} // we never have a status to tell
+		return nil
 	}
 	sig.First, sig.Opened = s.isFirst(sig.Key), s.opened
 	if err := s.store(ctx, sig); err != nil {
@@ -207,12 +223,12 @@ func (s *session) block(ctx context.Context, t token, at edge.Stamp, more func()
 	switch {
 	case s.failing:
 		s.held.add(sig)
-		return nil
 	case purpose == blank:
-		return s.answer(at, more(), useless, NAK)
+		s.due = due{b: []byte{useless, NAK}, at: at, window: ackWindow}
+	default:
+		s.due = due{b: []byte{ACK}, at: at, window: ackWindow, stored: true}
 	}
-	s.acked = true
-	return s.answer(at, more(), ACK)
+	return nil
 }
 
 // store hands a signal to the sink; failing is then whether that went wrong. The error is that of ctx.
@@ -234,18 +250,6 @@ func (s *session) store(ctx context.Context, sig edge.Signal) error {
 	return nil
 }
 
-// answer answers the block that came at the stamp, unless it is too late for that: the panel then sends it again.
-func (s *session) answer(at edge.Stamp, more bool, b ...byte) error {
-	now := s.o.Clock.Now()
-	if over(now, at, ackWindow) || more && over(now, at, prompt) {
-		s.acked = false
-		s.o.Meter.Unacked()
-		return nil
-	}
-	s.ackedAt = now
-	return s.write(b...)
-}
-
 // isFirst says whether no block but this very one has come since the port was opened.
 func (s *session) isFirst(key []byte) bool {
 	if s.firstKey == nil {
@@ -254,39 +258,4 @@ func (s *session) isFirst(key []byte) bool {
 		s.first = false
 	}
 	return s.first
-}
-
-// settled tells the sink that the panel has our acknowledgement: the same block again is news.
-func (s *session) settled(ctx context.Context, at edge.Stamp) {
-	if !s.acked {
-		return
-	}
-	s.acked = false
-	if d, ok := at.Since(s.ackedAt); !ok || d < 0 || d > proofWindow {
-		return
-	}
-	s.first = false
-	if err := s.sink.Settle(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		s.o.Log.Warn("cannot note that the panel has our acknowledgement", "err", err)
-	}
-}
-
-// Why a block is refused.
-const (
-	badBlock = '1' // transmission error
-	busy     = '2' // it cannot be stored now
-	useless  = '3' // nothing can be read in it
-)
-
-// write sends with the sender's kind of eighth bit.
-func (s *session) write(b ...byte) error {
-	if s.col.parity {
-		for i := range b {
-			b[i] = evenParity(b[i])
-		}
-	}
-	if _, err := s.port.Write(b); err != nil {
-		return fmt.Errorf("answer the panel: %w", err)
-	}
-	return nil
 }

@@ -35,7 +35,6 @@ func readSettings(s *panel.Settings) (own byte, r *rules) {
 	parts := s.List("rules")
 	if len(parts) > maxRules {
 		s.Problem("rules", fmt.Sprintf("there are %d rules", len(parts)), fmt.Sprintf("at most %d: let one rule fit many zones with the group (?P<zone>[0-9]+)", maxRules))
-		parts = parts[:maxRules]
 	}
 	var site []rule
 	for _, p := range parts {
