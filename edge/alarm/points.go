@@ -37,6 +37,20 @@ func (p *past) read(s edge.Signal) (news edge.Signal, first, ok bool) {
 	return s, !stored, stored
 }
 
+// group says whether how a driver has read a whole partition (set, part set, unset; no zone) is news, or the first that is known.
+func group(s edge.Signal, states []journal.Partition) (first, news bool) {
+	state, ok := setState(s.Kind)
+	if !ok {
+		return false, false
+	}
+	for _, p := range states {
+		if p.Panel == s.Panel && p.Partition == s.Partition {
+			return false, p.State != state
+		}
+	}
+	return true, false
+}
+
 // note keeps what an ordinary signal says of a point.
 func (p *past) note(ev *edge.Event) {
 	kind := ev.Kind.Base()

@@ -88,7 +88,12 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 		sig.Panel, sig.Key = s.panel, foldKey(sig.Key)
 		if sig.State {
 			var first, news bool
-			if sig, first, news = s.past.read(sig); news {
+			if _, whole := setState(sig.Kind); whole && sig.Zone == "" {
+				first, news = group(sig, c.view.states)
+			} else {
+				sig, first, news = s.past.read(sig)
+			}
+			if news {
 				s.add(&c, sig)
 			} else if first {
 				s.begin(&c, sig)
