@@ -142,12 +142,20 @@ func FuzzDecode(f *testing.F) {
 func TestDecodeAllocatesNothing(t *testing.T) {
 	b := unhex(t, worked[0].hex)
 	buf := make([]byte, 0, 128)
+	var c collector
 	if n := testing.AllocsPerRun(100, func() {
 		f, _, err := Decode(b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		buf, _ = f.AppendBinary(buf[:0])
+		var k token
+		for _, v := range b {
+			k = c.push(v, false)
+		}
+		if k.kind != tokenBlock {
+			t.Fatal("no block")
+		}
 	}); n != 0 {
 		t.Errorf("%v allocations per block, want none", n)
 	}

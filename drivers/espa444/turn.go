@@ -25,7 +25,7 @@ const (
 	giveBack answer = EOT // polled: we never have anything to send
 )
 
-// turn knows whose turn it is on the line. Pure.
+// turn knows whose turn it is on the line; own is our address. Pure.
 //
 // "2 ENQ" is a poll when it follows an EOT, and a selection when it follows the poll of another station: that one has got the
 // turn and selects us. A panel that is both Control Station and sender polls itself, so that the wire shows 1 ENQ 2 ENQ.
@@ -33,7 +33,7 @@ type turn struct {
 	own byte
 
 	last   edge.Stamp // of the last valid traffic
-	idle   bool       // the last thing was an EOT of the panel, or nothing has come yet
+	idle   bool       // the last thing was an EOT of the panel
 	polled byte       // the station that was polled last and has not done anything yet; 0 none
 	pollAt edge.Stamp
 	sure   bool // that poll followed an EOT
@@ -44,7 +44,7 @@ type turn struct {
 	echoes bool // what we send comes back: a pair of wires
 }
 
-func newTurn(own byte) turn { return turn{own: own, idle: true} }
+func newTurn(own byte) turn { return turn{own: own} }
 
 // heard notes valid traffic. After a long silence the Control Station has taken the line back, whatever was before.
 func (t *turn) heard(at edge.Stamp) {
