@@ -130,11 +130,11 @@ func (f *front) get(path string) string {
 
 func TestEventHasEveryField(t *testing.T) {
 	f := newFront(t)
-	f.event(edge.Event{Kind: edge.KindStarted})
+	f.event(edge.Event{Kind: edge.KindStarted, Held: "swinger"}) // whatever a box says of it
 	f.event(edge.Event{Kind: edge.KindIntruderConfirmed, Code: "BV", Panel: "p", Partition: "1", Zone: "1011", ZoneName: "Stock", Text: "T", Why: "W",
-		Cameras: []edge.CameraID{"door"}, Clips: []edge.ClipRef{{ID: edge.ClipID(strings.Repeat("cd", 16)), Camera: "door", From: at(0), To: at(9)}}, Raw: []byte{0xab, 1}})
-	want := `{"items":[{"index":1,"site":"0417","journal":"abababababababababababababababab","seq":1,"lane":"routine","kind":"started","code":"","panel":"","partition":"","zone":"","zone_name":"","text":"","why":"","cameras":[],"confirmed":false,"amends":0,"occurred_at":"2026-11-23T12:00:01.125Z","clock":"synced","recorded_at":"2026-11-23T12:00:02.125Z","received_at":"2026-11-23T12:00:03.125Z","late":false,"clips":[],"raw":""},` +
-		`{"index":2,"site":"0417","journal":"abababababababababababababababab","seq":2,"lane":"urgent","kind":"intruder-confirmed","code":"BV","panel":"p","partition":"1","zone":"1011","zone_name":"Stock","text":"T","why":"W","cameras":["door"],"confirmed":true,"amends":0,"occurred_at":"2026-11-23T12:00:01.125Z","clock":"synced","recorded_at":"2026-11-23T12:00:02.125Z","received_at":"2026-11-23T12:00:03.125Z","late":false,"clips":["cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"],"raw":"ab01"}]}` + "\n"
+		Corroborated: "video", Cameras: []edge.CameraID{"door"}, Clips: []edge.ClipRef{{ID: edge.ClipID(strings.Repeat("cd", 16)), Camera: "door", From: at(0), To: at(9)}}, Raw: []byte{0xab, 1}})
+	want := `{"items":[{"index":1,"site":"0417","journal":"abababababababababababababababab","seq":1,"lane":"routine","kind":"started","code":"","panel":"","partition":"","zone":"","zone_name":"","text":"","why":"","cameras":[],"confirmed":false,"corroborated":"","held":"swinger","amends":0,"occurred_at":"2026-11-23T12:00:01.125Z","clock":"synced","recorded_at":"2026-11-23T12:00:02.125Z","received_at":"2026-11-23T12:00:03.125Z","late":false,"clips":[],"raw":""},` +
+		`{"index":2,"site":"0417","journal":"abababababababababababababababab","seq":2,"lane":"urgent","kind":"intruder-confirmed","code":"BV","panel":"p","partition":"1","zone":"1011","zone_name":"Stock","text":"T","why":"W","cameras":["door"],"confirmed":true,"corroborated":"video","held":"","amends":0,"occurred_at":"2026-11-23T12:00:01.125Z","clock":"synced","recorded_at":"2026-11-23T12:00:02.125Z","received_at":"2026-11-23T12:00:03.125Z","late":false,"clips":["cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"],"raw":"ab01"}]}` + "\n"
 	if diff := cmp.Diff(want, f.get("/api/v1/events")); diff != "" {
 		t.Error(diff)
 	}

@@ -12,29 +12,32 @@ import (
 
 // event is an event as the API gives it: every field present.
 type event struct {
-	Index      ledger.Index     `json:"index"`
-	Site       edge.SiteID      `json:"site"`
-	Journal    edge.JournalID   `json:"journal"`
-	Seq        edge.Seq         `json:"seq"`
-	Lane       edge.Lane        `json:"lane"`
-	Kind       edge.Kind        `json:"kind"`
-	Code       string           `json:"code"`
-	Panel      edge.PanelID     `json:"panel"`
-	Partition  edge.PartitionID `json:"partition"`
-	Zone       edge.ZoneID      `json:"zone"`
-	ZoneName   string           `json:"zone_name"`
-	Text       string           `json:"text"`
-	Why        string           `json:"why"`
-	Cameras    []edge.CameraID  `json:"cameras"`
-	Confirmed  bool             `json:"confirmed"`
-	Amends     edge.Seq         `json:"amends"`
-	OccurredAt stamp            `json:"occurred_at"`
-	Clock      edge.ClockState  `json:"clock"`
-	RecordedAt stamp            `json:"recorded_at"`
-	ReceivedAt stamp            `json:"received_at"`
-	Late       bool             `json:"late"`
-	Clips      []edge.ClipID    `json:"clips"`
-	Raw        edge.HexBytes    `json:"raw"`
+	Index     ledger.Index     `json:"index"`
+	Site      edge.SiteID      `json:"site"`
+	Journal   edge.JournalID   `json:"journal"`
+	Seq       edge.Seq         `json:"seq"`
+	Lane      edge.Lane        `json:"lane"`
+	Kind      edge.Kind        `json:"kind"`
+	Code      string           `json:"code"`
+	Panel     edge.PanelID     `json:"panel"`
+	Partition edge.PartitionID `json:"partition"`
+	Zone      edge.ZoneID      `json:"zone"`
+	ZoneName  string           `json:"zone_name"`
+	Text      string           `json:"text"`
+	Why       string           `json:"why"`
+	Cameras   []edge.CameraID  `json:"cameras"`
+	Confirmed bool             `json:"confirmed"`
+	// Corroborated is "video" when a camera of the zone has seen movement about then.
+	Corroborated string          `json:"corroborated"`
+	Held         string          `json:"held"` // why an alarm came in the routine lane
+	Amends       edge.Seq        `json:"amends"`
+	OccurredAt   stamp           `json:"occurred_at"`
+	Clock        edge.ClockState `json:"clock"`
+	RecordedAt   stamp           `json:"recorded_at"`
+	ReceivedAt   stamp           `json:"received_at"`
+	Late         bool            `json:"late"`
+	Clips        []edge.ClipID   `json:"clips"`
+	Raw          edge.HexBytes   `json:"raw"`
 }
 
 // stamp is a time in UTC with milliseconds; the zero time is "".
@@ -52,7 +55,7 @@ func present(e *ledger.Event) event {
 	out := event{
 		Index: e.Index, Site: v.Site, Journal: v.Journal, Seq: v.Seq, Lane: v.Lane, Kind: v.Kind, Code: v.Code, Panel: v.Panel,
 		Partition: v.Partition, Zone: v.Zone, ZoneName: v.ZoneName, Text: v.Text, Why: v.Why, Cameras: v.Cameras,
-		Confirmed: v.Kind.Confirmed(), Amends: v.Amends, OccurredAt: stamp(v.Occurred), Clock: v.Clock,
+		Confirmed: v.Kind.Confirmed(), Corroborated: v.Corroborated, Held: v.Held, Amends: v.Amends, OccurredAt: stamp(v.Occurred), Clock: v.Clock,
 		RecordedAt: stamp(v.Recorded.Wall), ReceivedAt: stamp(e.Received), Late: e.Late, Clips: []edge.ClipID{}, Raw: v.Raw,
 	}
 	if out.Cameras == nil {

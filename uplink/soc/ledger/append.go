@@ -158,12 +158,14 @@ func (a *appender) insert(ctx context.Context, e *Entry, hash []byte, chained bo
 		ids = append(ids, ev.Clip.ID)
 	}
 	_, err := a.tx.ExecContext(ctx, `INSERT INTO events (idx, born, change, site, journal, seq, lane, kind, code, panel, partition,
-		zone, zone_name, text, why, cameras, amends, occurred, clock, recorded, received, late, clips, raw, body, prev, hash, chained)
-		SELECT coalesce((SELECT max(idx) FROM events), 0) + 1, n, n, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+		zone, zone_name, text, why, cameras, amends, occurred, clock, recorded, received, late, clips, raw, body, prev, hash, chained,
+		held, corroborated)
+		SELECT coalesce((SELECT max(idx) FROM events), 0) + 1, n, n, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 		FROM (SELECT coalesce((SELECT max(change) FROM events), 0) + 1 AS n)`,
 		a.batch.Site, a.batch.Journal, e.Seq, e.Lane, ev.Kind, ev.Code, ev.Panel, ev.Partition,
 		ev.Zone, ev.ZoneName, ev.Text, ev.Why, list(ev.Cameras), ev.Amends, millis(ev.Occurred), ev.Clock,
-		millis(ev.Recorded.Wall), millis(e.Received), e.Late, list(ids), blob(ev.Raw), blob(e.Body), e.Prev[:], hash, chained)
+		millis(ev.Recorded.Wall), millis(e.Received), e.Late, list(ids), blob(ev.Raw), blob(e.Body), e.Prev[:], hash, chained,
+		ev.Held, ev.Corroborated)
 	return err
 }
 

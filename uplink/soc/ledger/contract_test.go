@@ -210,9 +210,9 @@ func testAmend(t *testing.T, b *bench) {
 	for site, order := range map[edge.SiteID][]int{"after": {0, 1, 2}, "before": {1, 2, 0}} {
 		c := edge.ClipRef{ID: edge.ClipID(edge.NewID()), Camera: "aisle", From: at(1), To: at(2)}
 		es := []Entry{
-			b.entry(edge.Event{Site: site, Kind: edge.KindIntruder, Zone: "1", Why: "first", Cameras: []edge.CameraID{"door"}}),
+			b.entry(edge.Event{Site: site, Kind: edge.KindIntruder, Zone: "1", Why: "first", Held: "swinger", Cameras: []edge.CameraID{"door"}}),
 			b.entry(edge.Event{Site: site, Kind: edge.KindAmended, Amends: 1, Text: "STOCK"}),
-			b.entry(edge.Event{Site: site, Kind: edge.KindAmended, Amends: 1, ZoneName: "Stock room", Cameras: []edge.CameraID{"door", "aisle"}, Clips: []edge.ClipRef{c}}),
+			b.entry(edge.Event{Site: site, Kind: edge.KindAmended, Amends: 1, Corroborated: "video", ZoneName: "Stock room", Cameras: []edge.CameraID{"door", "aisle"}, Clips: []edge.ClipRef{c}}),
 		}
 		_, before, err := b.l.Head(t.Context())
 		b.must(err)
@@ -224,7 +224,7 @@ func testAmend(t *testing.T, b *bench) {
 			t.Fatalf("%s: got %d", site, len(evs))
 		}
 		e := evs[0].Event
-		if e.Text != "STOCK" || e.ZoneName != "Stock room" || e.Why != "first" || len(e.Cameras) != 2 || len(e.Clips) != 1 || e.Clips[0].ID != c.ID {
+		if e.Text != "STOCK" || e.ZoneName != "Stock room" || e.Why != "first" || e.Corroborated != "video" || e.Held != "swinger" || len(e.Cameras) != 2 || len(e.Clips) != 1 || e.Clips[0].ID != c.ID {
 			t.Errorf("%s: folded to %+v", site, e)
 		}
 		if all := b.events(Query{Site: site}); len(all) != 3 {

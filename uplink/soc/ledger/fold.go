@@ -48,10 +48,10 @@ func (a *appender) fold(ctx context.Context, e *Entry) error {
 // amend folds what the amendment says into the event seq, when that is here. What it leaves empty stays.
 func (a *appender) amend(ctx context.Context, seq edge.Seq, by *edge.Event) error {
 	var idx Index
-	var zone, name, text, why, cameras, clips string
-	err := a.tx.QueryRowContext(ctx, `SELECT idx, zone, zone_name, text, why, cameras, clips FROM events
+	var zone, name, text, why, cameras, clips, seen string
+	err := a.tx.QueryRowContext(ctx, `SELECT idx, zone, zone_name, text, why, cameras, clips, corroborated FROM events
 		WHERE site = ? AND journal = ? AND seq = ? AND kind <> ?`, a.batch.Site, a.batch.Journal, seq, edge.KindAmended).
-		Scan(&idx, &zone, &name, &text, &why, &cameras, &clips)
+		Scan(&idx, &zone, &name, &text, &why, &cameras, &clips, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // folded when it comes
 	}
@@ -70,9 +70,9 @@ func (a *appender) amend(ctx context.Context, seq edge.Seq, by *edge.Event) erro
 			cams = append(cams, c)
 		}
 	}
-	_, err = a.tx.ExecContext(ctx, `UPDATE events SET zone = ?, zone_name = ?, text = ?, why = ?, cameras = ?, clips = ?,
+	_, err = a.tx.ExecContext(ctx, `UPDATE events SET zone = ?, zone_name = ?, text = ?, why = ?, cameras = ?, clips = ?, corroborated = ?,
 		change = (SELECT max(change) FROM events) + 1 WHERE idx = ?`,
-		newer(zone, string(by.Zone)), newer(name, by.ZoneName), newer(text, by.Text), newer(why, by.Why), list(cams), list(ids), idx)
+		newer(zone, string(by.Zone)), newer(name, by.ZoneName), newer(text, by.Text), newer(why, by.Why), list(cams), list(ids), newer(seen, by.Corroborated), idx)
 	return err
 }
 

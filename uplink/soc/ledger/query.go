@@ -11,7 +11,7 @@ import (
 )
 
 const eventColumns = `idx, change, site, journal, seq, lane, kind, code, panel, partition, zone, zone_name, text, why,
-	cameras, amends, occurred, clock, recorded, received, late, clips, raw, chained`
+	cameras, amends, occurred, clock, recorded, received, late, clips, raw, chained, held, corroborated`
 
 // Events returns what q selects, oldest first.
 func (l *SQLite) Events(ctx context.Context, q Query) ([]Event, error) {
@@ -57,7 +57,7 @@ func (l *SQLite) events(ctx context.Context, rest string, args ...any) ([]Event,
 		v := &e.Event
 		err := rows.Scan(&e.Index, &e.Change, &v.Site, &v.Journal, &v.Seq, (*uint8)(&v.Lane), &v.Kind, &v.Code, &v.Panel, &v.Partition,
 			&v.Zone, &v.ZoneName, &v.Text, &v.Why, &cameras, &v.Amends, &occurred, &v.Clock, &recorded, &received, &e.Late,
-			&clips, (*[]byte)(&v.Raw), &e.Chained)
+			&clips, (*[]byte)(&v.Raw), &e.Chained, &v.Held, &v.Corroborated)
 		if err != nil {
 			return nil, fmt.Errorf("read event: %w", err)
 		}
