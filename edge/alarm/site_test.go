@@ -66,17 +66,6 @@ func sigOf(line string) (sig edge.Signal) {
 	return sig
 }
 
-// find returns the events of a kind.
-func (s *shop) find(kind edge.Kind) (out []edge.Event) {
-	s.t.Helper()
-	for _, ev := range s.events() {
-		if ev.Kind == kind {
-			out = append(out, ev)
-		}
-	}
-	return out
-}
-
 // due lets Run's work be done now.
 func (s *shop) due() time.Duration {
 	s.t.Helper()
