@@ -58,9 +58,13 @@ type device struct {
 
 	lost    known // as stored: active, it is lost
 	points  points
-	reason  string // why it is not in service
+	reason  string // why it is not in service; "" when it is, or does not answer
 	ident   string
 	reports uint64 // cards, keys and the like: not ours to read
+
+	logged   string // trouble that was logged last
+	loggedAt time.Duration
+	troubles int // since then
 }
 
 // isLost says whether the device counts as lost.

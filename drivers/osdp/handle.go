@@ -39,13 +39,22 @@ const (
 	whySequence = "it has lost count of the sequence numbers"
 )
 
-// trouble begins the device anew and remembers why; the first time it is logged.
+// A device's trouble is logged so often, and so often when it is another than before; in between it is counted.
+const (
+	logEvery = time.Minute
+	logOther = 5 * time.Second
+)
+
+// trouble begins the device anew and remembers why.
 func (s *session) trouble(d *device, why string) {
-	if d.reason != why {
-		d.reason = why
-		s.o.Log.Warn("OSDP device is not in service", "address", d.address, "err", why)
+	now := s.now()
+	d.reason = why
+	d.troubles++
+	if since := now - d.loggedAt; d.logged == "" || since >= logEvery || d.logged != why && since >= logOther {
+		s.o.Log.Warn("OSDP device is not in service", "address", d.address, "err", why, "times", d.troubles)
+		d.logged, d.loggedAt, d.troubles = why, now, 0
 	}
-	d.restart(s.now())
+	d.restart(now)
 }
 
 // handle takes the answer to the command under way, whose sending began then.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -343,4 +344,33 @@ func (b *bus) log() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.logs.String()
+}
+
+// count is how many commands a device was told; told is one of them, since those from the i-th on.
+func (b *bus) count(p *pd) int           { return len(b.since(p, 0)) }
+func (b *bus) told(p *pd, i int) command { return b.since(p, i)[0] }
+func (b *bus) since(p *pd, i int) []command {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(p.heard[i:])
+}
+
+// of reads a device's figure.
+func of[T any](b *bus, v *T) T {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return *v
+}
+
+// lost is why the only signal so far says that a device is lost.
+func (b *bus) lost() string {
+	synctest.Wait()
+	b.sink.mu.Lock()
+	defer b.sink.mu.Unlock()
+	if len(b.sink.sigs) != 1 || b.sink.sigs[0].Kind != kindDeviceLost {
+		b.t.Fatalf("%+v, want one loss", b.sink.sigs)
+	}
+	why := b.sink.sigs[0].Text
+	b.sink.sigs = nil
+	return why
 }
