@@ -106,6 +106,11 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("% X encodes as % X, %v", b[:n], again, err)
 		}
 		parse(fr.Data)
+		level(fr.Data)
+		zoneSaid(fr.Data)
+		if sigs, ok := groupsSaid(fr.Data); len(sigs) > maxGroups || ok != (len(sigs) > 0) {
+			t.Fatalf("%q says %d groups", fr.Data, len(sigs))
+		}
 	})
 }
 

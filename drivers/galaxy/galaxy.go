@@ -1,8 +1,9 @@
-// Package galaxy reads Honeywell Galaxy intruder panels through their SIA module: SIA DC-03 blocks (levels 0 to 4, receive
-// side) on a serial line or over TCP from the Ethernet module.
+// Package galaxy reads Honeywell Galaxy intruder panels through their SIA module: SIA DC-03 blocks (levels 0 to 4) on a serial
+// line or over TCP from the Ethernet module.
 //
-// It only receives: there is no code here that sets, unsets, omits or resets anything (P11). frame.go and message.go are
-// pure; a Session is used by one goroutine and starts only the reader that it waits for.
+// It receives, and at level 4 it may ask how groups and zones are: there is no code here that sets, unsets, omits or resets anything
+// (P11), and query.go can make no block that does. frame.go, message.go and query.go are pure; a Session is used by one goroutine
+// and starts only the reader that it waits for.
 package galaxy
 
 import (

@@ -3,6 +3,7 @@ package galaxy
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type modifiers struct {
 	date, time string // MM-DD-YY, HH:MM[:SS]
 	user       string
 	group      string
+	value      string // of RP: minutes to the next automatic test
 }
 
 // parse reads the data of an N or O block: fields between slashes, lower-case modifiers before the event they qualify.
@@ -61,7 +63,8 @@ func parse(data []byte) (packets []packet, suspect string) {
 	return packets, suspect
 }
 
-// set notes a modifier; ones that it does not know (pi, ai, ph, lv, va, pt, rg, ss ...) stay in the raw bytes only.
+// set notes a modifier; module, automatic id, phone, level, path, route group and sub-subscriber (pi, ai, ph, lv, pt, rg, ss) stay
+// in the raw bytes only, and so do those that it does not know.
 func (m *modifiers) set(name, value string) (why string) {
 	switch name {
 	case "da":
@@ -79,6 +82,15 @@ func (m *modifiers) set(name, value string) (why string) {
 		if !digits(value) {
 			return fmt.Sprintf("user %q is not a number", value)
 		}
+	case "va":
+		m.value = value
+		if !digits(value) || len(value) > 6 {
+			return fmt.Sprintf("value %q is not a number", value)
+		}
+	case "pi", "ai", "ph", "lv", "pt", "rg", "ss":
+		if !digits(value) {
+			return fmt.Sprintf("modifier %s%q is not a number", name, value)
+		}
 	case "ri":
 		m.group = strings.TrimLeft(clean([]byte(value)), "0") // group 001 is partition 1
 		if m.group == "" && value != "" {
@@ -89,6 +101,23 @@ func (m *modifiers) set(name, value string) (why string) {
 		}
 	}
 	return ""
+}
+
+// maxTest is the longest period between tests that is believed.
+const maxTest = 31 * 24 * time.Hour
+
+// testPeriod is how long until the panel tests its line again, when it says so: va1440/RP.
+func testPeriod(data []byte) (time.Duration, bool) {
+	packets, suspect := parse(data)
+	for _, p := range packets {
+		if p.code != "RP" || suspect != "" {
+			continue
+		}
+		if n, err := strconv.Atoi(p.value); err == nil && n > 0 && time.Duration(n)*time.Minute <= maxTest {
+			return time.Duration(n) * time.Minute, true
+		}
+	}
+	return 0, false
 }
 
 func parseTime(s string) (time.Time, error) {
@@ -192,10 +221,10 @@ func addresses(code string) int {
 }
 
 // textSignal makes the signal of an A block: text for the event before it.
-func textSignal(f Frame, raw []byte, at edge.Stamp) edge.Signal {
+func textSignal(f Frame, raw []byte, at edge.Stamp, set charset) edge.Signal {
 	return edge.Signal{
 		Kind: edge.KindAmended,
-		Text: strings.TrimSpace(clean(f.Data)),
+		Text: strings.TrimSpace(set.text(f.Data)),
 		Key:  append([]byte{byte(FCText)}, f.Data...), // so that it is never equal to an event's
 		At:   at,
 		Raw:  raw,

@@ -14,10 +14,10 @@ func TestParse(t *testing.T) {
 		suspect    bool
 	}{
 		{"plain", "ti11:46/BA1011", []packet{{modifiers{time: "11:46"}, "BA", "1011"}}, false},
-		{"all that matters", "da11-23-26/ti11:46:30/ri012/id007/BA4158", []packet{{modifiers{"11-23-26", "11:46:30", "007", "12"}, "BA", "4158"}}, false},
+		{"all that matters", "da11-23-26/ti11:46:30/ri012/id007/BA4158", []packet{{modifiers{date: "11-23-26", time: "11:46:30", user: "007", group: "12"}, "BA", "4158"}}, false},
 		{"group 001 is partition 1", "ri001/CG", []packet{{modifiers{group: "1"}, "CG", ""}}, false},
 		{"group 000", "ri000/CG", []packet{{modifiers{group: "0"}, "CG", ""}}, false},
-		{"modifiers that only the raw bytes keep", "pi010/ai0001/ph1/lv3/va1440/pt2/rg1/ss1/RP", []packet{{modifiers{}, "RP", ""}}, false},
+		{"modifiers that only the raw bytes keep", "pi010/ai0001/ph1/lv3/va1440/pt2/rg1/ss1/RP", []packet{{modifiers{value: "1440"}, "RP", ""}}, false},
 		{"level 0", "BA03", []packet{{modifiers{}, "BA", "03"}}, false},
 		{"short address", "BA1", []packet{{modifiers{}, "BA", "1"}}, false},
 		{"address not decimal", "BAFFFF", []packet{{modifiers{}, "BA", "FFFF"}}, false},

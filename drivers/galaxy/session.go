@@ -20,6 +20,8 @@ const (
 	quietAfter = 150 * time.Millisecond
 	// flushAfter is how long a block may stop in its middle.
 	flushAfter = 1500 * time.Millisecond
+	// testMargin is what a panel's test may be late by beside a tenth of its period: retries, a clock that was put right.
+	testMargin = 5 * time.Minute
 )
 
 // ErrEncrypted: the Ethernet module encrypts, so that nothing it says can be read.
@@ -44,12 +46,14 @@ type session struct {
 	first    bool   // nothing but that block has come
 	settle   bool   // the last signal was acknowledged, and nothing has come since
 	failing  bool   // the sink refused the last signal
+	asker    *asker
+	charset  charset
 }
 
 func newSession(s *panel.Settings, o panel.SessionOptions) panel.Session {
 	form := AckForm(s.Choice("ack_form", string(Plain), string(AckReq), string(Alt)))
 	ack, reject := form.frames()
-	n := &session{o: o}
+	n := &session{o: o, asker: newAsker(readPolling(s)), charset: charset(s.Choice("charset", string(charsetNone), string(charsetSwedish)))}
 	n.ack, _ = ack.AppendBinary(nil)       // without data it cannot be too long
 	n.reject, _ = reject.AppendBinary(nil) // nor can this
 	return n
@@ -64,6 +68,8 @@ func (s *session) Run(ctx context.Context, port panel.Port, sink panel.Sink) err
 func (s *session) talk(ctx context.Context, in <-chan panel.Chunk) error {
 	t := time.NewTimer(flushAfter)
 	defer t.Stop()
+	s.asker.start(s.o.Meter)
+	defer s.asker.due.Stop()
 	quiet := false // the timer is the second one: from quiet to flush
 	for {
 		if s.col.empty() {
@@ -81,6 +87,10 @@ func (s *session) talk(ctx context.Context, in <-chan panel.Chunk) error {
 			}
 			quiet = false
 			t.Reset(quietAfter)
+		case <-s.asker.due.C:
+			if err := s.ask(ctx); err != nil {
+				return err
+			}
 		case <-t.C:
 			if len(in) > 0 {
 				continue // it was the commit that took so long, not the line that was quiet; the next chunk sets the timer
@@ -120,7 +130,9 @@ func (s *session) take(ctx context.Context, quiet bool, at edge.Stamp) error {
 			return nil
 		}
 		s.blocks = true
-		s.o.Meter.Frame(at)
+		if s.theirs(f.frame, f.raw) {
+			s.o.Meter.Frame(at)
+		}
 		if f.noise > 0 {
 			s.o.Meter.Noise(f.noise)
 		}
@@ -133,6 +145,14 @@ func (s *session) take(ctx context.Context, quiet bool, at edge.Stamp) error {
 			return err
 		}
 	}
+}
+
+// theirs says whether a block is the panel's, as far as that can be seen: our own answers and questions may come back to us.
+func (s *session) theirs(f Frame, raw []byte) bool {
+	if answers(f.FC) {
+		return s.asker.phase != resting
+	}
+	return f.FC != FCLogin && !bytes.Equal(raw, s.asker.out)
 }
 
 // judge looks at a burst as a whole, now that the line is quiet.
@@ -171,6 +191,9 @@ func (s *session) encrypted() error {
 
 func (s *session) refuse() error {
 	s.o.Meter.Reject()
+	if s.asker.phase != resting {
+		s.asker.later() // our question and the panel's block may have met on the line
+	}
 	return s.write(s.reject)
 }
 
@@ -183,12 +206,23 @@ func (s *session) write(b []byte) error {
 
 // handle does what a block asks for and acknowledges it.
 func (s *session) handle(ctx context.Context, f Frame, raw []byte, at edge.Stamp) error {
+	if bytes.Equal(raw, s.asker.out) {
+		return nil // our own question, from an adapter that echoes
+	}
+	if mine, err := s.answered(ctx, f, raw, at); mine || err != nil {
+		return err
+	}
+	switch f.FC {
+	case FCAccount, FCEvent, FCOldEvent, FCText, FCEnd:
+		s.asker.group(f.FC, at)
+	}
 	switch f.FC {
 	case FCEvent, FCOldEvent:
+		s.expectTest(f)
 		sigs := eventSignals(f, raw, at, s.o.Location)
 		return s.signal(ctx, f, at, sigs...)
 	case FCText:
-		return s.signal(ctx, f, at, textSignal(f, raw, at))
+		return s.signal(ctx, f, at, textSignal(f, raw, at, s.charset))
 	case FCAck, FCReject, FCAltAck, FCAltReject, FCStandby, FCHangUp, FCLogin:
 		return nil // our own echo, or talk between others: an answer to an answer would never end
 	case FCAccount:
@@ -248,6 +282,16 @@ func (s *session) settled(ctx context.Context) {
 	s.settle, s.first = false, false
 	if err := s.sink.Settle(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		s.o.Log.Warn("cannot note that the panel has our acknowledgement", "err", err)
+	}
+}
+
+// expectTest takes from the panel when its next test is due: a line that is silent for longer is cut.
+func (s *session) expectTest(f Frame) {
+	if s.asker.set.every > 0 {
+		return // the questions tell it sooner
+	}
+	if period, ok := testPeriod(f.Data); ok {
+		s.o.Meter.Expect(period + period/10 + testMargin)
 	}
 }
 

@@ -274,7 +274,7 @@ func FuzzSession(f *testing.F) {
 					t.Fatalf("took % X, which is no block: %v", got.raw, err)
 				}
 				eventSignals(got.frame, got.raw, edge.Stamp{}, time.UTC)
-				textSignal(got.frame, got.raw, edge.Stamp{})
+				textSignal(got.frame, got.raw, edge.Stamp{}, charsetSwedish)
 			}
 			if len(c.buf) > maxCollect || len(c.bad) != len(c.buf) || c.skip > len(c.buf) || c.fail > maxCollect {
 				t.Fatalf("collector has %d bytes, %d marks, skip %d, fail %d", len(c.buf), len(c.bad), c.skip, c.fail)

@@ -68,6 +68,8 @@ func (b *box) send(p []byte) { b.cable.Write(p) }
 // run starts the line on one end of a pipe; end it before the bubble ends.
 func run(t *testing.T, settings map[string]any) (b *box, end func()) {
 	b = &box{}
+	ours, theirs := net.Pipe()
+	ports := []panel.Port{ours}
 	line, err := panel.NewLine(panel.LineOptions{
 		Panel: "p", Driver: galaxy.Driver, Port: "/dev/none", Settings: settings, Sink: b, Clock: edge.NewSystemClock(), Location: time.UTC,
 		Log: slog.New(slog.NewTextHandler(b, nil)),
@@ -77,20 +79,18 @@ func run(t *testing.T, settings map[string]any) (b *box, end func()) {
 			b.reports = append(b.reports, string(ev.Kind)+": "+ev.Why)
 			return nil
 		},
+		Open: func(context.Context) (panel.Port, error) {
+			if len(ports) == 0 {
+				return nil, errors.New("unplugged")
+			}
+			p := ports[0]
+			ports = nil
+			return p, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs := net.Pipe()
-	ports := []panel.Port{ours}
-	line.OpenWith(func(context.Context) (panel.Port, error) {
-		if len(ports) == 0 {
-			return nil, errors.New("unplugged")
-		}
-		p := ports[0]
-		ports = nil
-		return p, nil
-	})
 	b.line, b.cable = line, theirs
 	ctx, cancel := context.WithCancel(t.Context())
 	var g errgroup.Group

@@ -31,6 +31,8 @@ type LineOptions struct {
 	// Lost says that the journal's last word about this panel, from an earlier run, is that it is lost; Faulty the same of a
 	// line-fault.
 	Lost, Faulty bool
+	// Open opens the serial port; nil: the device that Port names. For tests.
+	Open func(context.Context) (Port, error)
 }
 
 type lineSettings struct {
@@ -85,7 +87,10 @@ func NewLine(o LineOptions) (*Line, error) {
 	if o.Lost {
 		l.state = Lost
 	}
-	l.faulty, l.tty = o.Faulty, l.openSerial
+	l.faulty, l.tty = o.Faulty, o.Open
+	if l.tty == nil {
+		l.tty = l.openSerial
+	}
 	return l, nil
 }
 
