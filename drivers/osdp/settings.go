@@ -152,9 +152,9 @@ func readKey(p *panel.Settings, d *deviceConfig) {
 	case file != "" && off:
 		p.Problem("secure", "secure is off and yet there is a scbk_file", "remove one of the two")
 	case file != "":
-		k, err := readKeyFile(file)
+		k, hint, err := readKeyFile(file)
 		if err != nil {
-			p.Problem("scbk_file", err.Error(), edge.HintOf(err))
+			p.Problem("scbk_file", err.Error(), hint)
 		}
 		d.key = &k
 	}
@@ -163,39 +163,39 @@ func readKey(p *panel.Settings, d *deviceConfig) {
 	}
 }
 
-// readKeyFile reads 32 hex digits from a file that only its owner may read. Its errors name the file, never what is in it.
-func readKeyFile(name string) (k Key, err error) {
-	const hint = "it holds 32 hex digits; make one with: head -c16 /dev/urandom | xxd -p > FILE; chmod 600 FILE"
+// readKeyFile reads 32 hex digits from a file that only its owner may read. Its errors name the file, never what is in it; hint
+// is what to do about one.
+func readKeyFile(name string) (k Key, hint string, err error) {
+	const write = "make one with: head -c16 /dev/urandom | xxd -p > FILE; chmod 600 FILE"
 	st, err := os.Stat(name)
-	if err != nil {
-		return k, edge.WithHint(fmt.Errorf("key file: %w", err), hint)
-	}
-	if !st.Mode().IsRegular() {
-		return k, edge.WithHint(fmt.Errorf("key file %s is not a file", name), hint)
-	}
-	if m := st.Mode().Perm(); m&0o077 != 0 {
-		return k, edge.WithHint(fmt.Errorf("key file %s has mode %04o: others may read the key", name, m), "chmod 600 "+name+"; make a new key if others have read it")
+	switch {
+	case err != nil:
+		return k, write, fmt.Errorf("key file: %w", err)
+	case !st.Mode().IsRegular():
+		return k, write, fmt.Errorf("key file %s is not a file", name)
+	case st.Mode().Perm()&0o077 != 0:
+		return k, "chmod 600 " + name + "; make a new key if others have read it", fmt.Errorf("key file %s has mode %04o: others may read the key", name, st.Mode().Perm())
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return k, edge.WithHint(fmt.Errorf("key file: %w", err), "it must belong to the user that the gateway runs as")
+		return k, "it must belong to the user that the gateway runs as", fmt.Errorf("key file: %w", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
-		return k, edge.WithHint(fmt.Errorf("key file: %w", err), hint)
+		return k, write, fmt.Errorf("key file: %w", err)
 	}
 	b = bytes.Join(bytes.Fields(b), nil)
 	if len(b) != 2*len(k) {
-		return k, edge.WithHint(fmt.Errorf("key file %s has %d digits, not %d", name, len(b), 2*len(k)), hint)
+		return k, write, fmt.Errorf("key file %s has %d digits, not %d", name, len(b), 2*len(k))
 	}
 	if _, err := hex.Decode(k[:], b); err != nil {
-		return Key{}, edge.WithHint(fmt.Errorf("key file %s holds something else than hex digits", name), hint)
+		return Key{}, write, fmt.Errorf("key file %s holds something else than hex digits", name)
 	}
 	if k == defaultKey || k == (Key{}) {
-		return k, edge.WithHint(fmt.Errorf("key file %s holds a key that everybody knows", name), hint)
+		return k, write, fmt.Errorf("key file %s holds a key that everybody knows", name)
 	}
-	return k, nil
+	return k, "", nil
 }
 
 func readInstall(s *panel.Settings, def time.Time) time.Time {
