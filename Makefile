@@ -15,7 +15,7 @@ LDFLAGS := -X sitewatch/cmd/cli.Version=$(VERSION) -X sitewatch/cmd/cli.BuiltAt=
 # Debian packages: to build, to run the demo, and to test.
 PKGS_BUILD := gcc libc6-dev pkg-config libavcodec-dev libavutil-dev
 PKGS_DEMO := $(PKGS_BUILD) ffmpeg
-PKGS_TEST := $(PKGS_DEMO) chromium git python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
+PKGS_TEST := $(PKGS_DEMO) chromium git python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly python3-pymodbus python3-serial-asyncio socat
 PKGS_PROTO := protobuf-compiler
 
 .DEFAULT_GOAL := help
