@@ -14,15 +14,16 @@ import (
 const sameDevice = 2 * time.Minute
 
 // counts says whether an alarm can be a cause of a confirmed one. An intruder counts while set and from a zone inside: who comes
-// home by the entry route, or walks past outside, confirms nothing. Nothing counts that an engineer may have caused.
-func counts(kind edge.Kind, source, route string, set bool, held string, atWork bool) bool {
+// home by the entry route, or walks past outside, confirms nothing. Nothing counts that an engineer may have caused. Alarms that
+// are held are not asked: a detector that swings does not confirm another, as if the panel had shunted it.
+func counts(kind edge.Kind, source, route string, set, atWork bool) bool {
 	switch {
 	case source == "":
 		return false // from nowhere: it could be the same detector
 	case kind == edge.KindIntruder:
 		return set && !atWork && route != "entry" && route != "external"
 	case kind == edge.KindTamper:
-		return !atWork && held == ""
+		return !atWork
 	}
 	return holdsUp(kind)
 }

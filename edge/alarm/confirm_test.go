@@ -80,29 +80,26 @@ func TestCounts(t *testing.T) {
 		source string
 		route  string
 		set    bool
-		held   string
 		work   bool
 		want   bool
 	}{
-		{"inside, set", "intruder", "1", "interior", true, "", false, true},
-		{"perimeter, set", "intruder", "1", "perimeter", true, "", false, true},
-		{"nobody says where", "intruder", "1", "", true, "", false, true},
-		{"a zone that comes again and again still counts", "intruder", "1", "", true, "swinger", false, true},
-		{"by the entry route", "intruder", "1", "entry", true, "", false, false},
-		{"outside", "intruder", "1", "external", true, "", false, false},
-		{"unset", "intruder", "1", "interior", false, "", false, false},
-		{"an engineer is at work", "intruder", "1", "interior", true, "engineer", true, false},
-		{"from no zone", "intruder", "", "interior", true, "", false, false},
-		{"a hold-up needs no set", "hold-up", "1", "", false, "", false, true},
-		{"a hold-up while an engineer is at work", "hold-up", "1", "", false, "", true, true},
-		{"duress by a code", "duress", "user 3", "", false, "", false, true},
-		{"panic by the entrance", "panic", "1", "entry", false, "", false, true},
-		{"tamper", "tamper", "1", "", false, "", false, true},
-		{"tamper while an engineer opens boxes", "tamper", "1", "", false, "", true, false},
-		{"tamper of a loose cover", "tamper", "1", "", false, "swinger", false, false},
-		{"fire", "fire", "1", "", true, "", false, false},
+		{"inside, set", "intruder", "1", "interior", true, false, true},
+		{"perimeter, set", "intruder", "1", "perimeter", true, false, true},
+		{"nobody says where", "intruder", "1", "", true, false, true},
+		{"by the entry route", "intruder", "1", "entry", true, false, false},
+		{"outside", "intruder", "1", "external", true, false, false},
+		{"unset", "intruder", "1", "interior", false, false, false},
+		{"an engineer is at work", "intruder", "1", "interior", true, true, false},
+		{"from no zone", "intruder", "", "interior", true, false, false},
+		{"a hold-up needs no set", "hold-up", "1", "", false, false, true},
+		{"a hold-up while an engineer is at work", "hold-up", "1", "", false, true, true},
+		{"duress by a code", "duress", "user 3", "", false, false, true},
+		{"panic by the entrance", "panic", "1", "entry", false, false, true},
+		{"tamper", "tamper", "1", "", false, false, true},
+		{"tamper while an engineer opens boxes", "tamper", "1", "", false, true, false},
+		{"fire", "fire", "1", "", true, false, false},
 	} {
-		if got := counts(c.kind, c.source, c.route, c.set, c.held, c.work); got != c.want {
+		if got := counts(c.kind, c.source, c.route, c.set, c.work); got != c.want {
 			t.Errorf("%s: counts = %v, want %v", c.name, got, c.want)
 		}
 	}

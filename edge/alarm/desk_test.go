@@ -94,13 +94,19 @@ func (s *shop) events() []edge.Event {
 	s.t.Helper()
 	all := make([]edge.Event, s.j.Last())
 	for _, lane := range edge.EventLanes {
-		recs, err := s.j.Read(s.t.Context(), lane, 0, 10_000)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		for _, r := range recs {
-			if all[r.Seq-1], err = edge.DecodeEvent(r.Body); err != nil {
+		for after := edge.Seq(0); ; {
+			recs, err := s.j.Read(s.t.Context(), lane, after, 10_000)
+			if err != nil {
 				s.t.Fatal(err)
+			}
+			if len(recs) == 0 {
+				break
+			}
+			for _, r := range recs {
+				if all[r.Seq-1], err = edge.DecodeEvent(r.Body); err != nil {
+					s.t.Fatal(err)
+				}
+				after = r.Seq
 			}
 		}
 	}

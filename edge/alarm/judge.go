@@ -75,25 +75,24 @@ func (p *past) alarm(ev *edge.Event, s edge.Signal, v *view, entry int) (beside 
 	a, kept := p.of(ev.Kind, source)
 	was := *a
 	p.count(a, s, ev)
-	a.Partition, a.Seq, a.Entry, a.Old, a.Said, a.Seen = ev.Partition, 0, entry, s.Old, s.Said, false
+	a.Partition, a.Seq, a.Entry, a.Seen = ev.Partition, 0, entry, false
 	a.Over, a.Restored, a.Cancelled, a.Reset = false, false, false, false
 	a.Held = p.hold(a, kept, s.At, mode, atWork)
-	if a.Held != "" {
+	if a.Held != "" { // it is in the journal, and changes nothing of what counts
 		ev.Held, ev.Clips = a.Held, nil
 		ev.Why += "; " + heldWords(a, p.rules)
+		return nil
 	}
-	a.Cause = counts(ev.Kind, source, p.desk.panels[p.panel].Zones[ev.Zone].Route, set, a.Held, atWork)
 	if holdsUp(a.Kind) && !was.Cause {
 		a.First = s.At
 	}
-	a.At = s.At
-	if (a.Kind == edge.KindIntruder || holdsUp(a.Kind)) && a.Cause {
-		a.Pending = true
-	}
+	a.At, a.Old, a.Said = s.At, s.Old, s.Said
+	a.Cause = counts(ev.Kind, source, p.desk.panels[p.panel].Zones[ev.Zone].Route, set, atWork)
+	a.Pending = a.Pending || a.Cause && a.Kind != edge.KindTamper
 	if sure, ok := p.confirm(ev, *a, was, s.At, v); ok {
 		beside = append(beside, sure)
 	}
-	if ev.Kind == edge.KindIntruder && a.Held == "" && set && !s.Old {
+	if ev.Kind == edge.KindIntruder && set && !s.Old {
 		if soon, ok := p.afterSet(ev, s.At, since, v); ok {
 			beside = append(beside, soon)
 		}

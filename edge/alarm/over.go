@@ -149,8 +149,11 @@ func (p *past) follows(ev *edge.Event, text string) string {
 		if !ok {
 			return ""
 		}
-		source := sourceOf(ev)
-		return p.end(ev.Partition, func(d class, a *journal.Alarm) bool {
+		source, partition := sourceOf(ev), ev.Partition
+		if source != "" {
+			partition = "" // the device says enough
+		}
+		return p.end(partition, func(d class, a *journal.Alarm) bool {
 			return d.name == c.name && (source == "" || a.Source == source)
 		}, func(a *journal.Alarm) { a.Restored = true })
 	case ev.Kind == edge.KindCancel:

@@ -133,6 +133,52 @@ func TestRefusedStateComesAgain(t *testing.T) {
 	}
 }
 
+// TestAlarmFoundWhileTheDiskFails: the journal in memory knows of no state before.
+func TestAlarmFoundWhileTheDiskFails(t *testing.T) {
+	s := newBigShop(t)
+	s.opt.Disk = errDisk
+	for range 3 {
+		if err := s.Panel("contacts").Signal(t.Context(), reads("202 on", "201 off", "203 on")...); !errors.Is(err, errDisk) {
+			t.Fatalf("Signal = %v, want that it is not durable", err)
+		}
+	}
+	if got := s.kinds(); got != "fire" {
+		t.Errorf("journalled %q, want one fire", got)
+	}
+}
+
+// TestRefusedAlarmIsConfirmedOnce: what follows from an alarm is on disk with it, or not at all.
+func TestRefusedAlarmIsConfirmedOnce(t *testing.T) {
+	s := newBigShop(t)
+	s.tell("intruder", "CL part 1", "5m", "BA 1011", "1m")
+	b := &broken{Journal: s.j, fail: true}
+	s.opt.Journal = b
+	second := sigOf("BA 1012")
+	second.Key = []byte("BA1012")
+	try := func() error {
+		second.At = s.clock.Advance(time.Second)
+		return s.Panel("intruder").Signal(t.Context(), second)
+	}
+	if err := try(); !errors.Is(err, errDisk) {
+		t.Fatalf("Signal = %v, want the journal's error", err)
+	}
+	if got, want := s.kinds(), "set intruder"; got != want {
+		t.Fatalf("journalled %q, want %q", got, want)
+	}
+	b.fail, b.swallow = false, true
+	if err := try(); !errors.Is(err, errDisk) {
+		t.Fatalf("Signal = %v, want the journal's error", err)
+	}
+	b.swallow = false
+	if err := try(); err != nil {
+		t.Fatal(err)
+	}
+	s.tell("intruder", "BA 1012")
+	if got, want := s.kinds(), "set intruder intruder intruder-confirmed intruder"; got != want {
+		t.Errorf("journalled %q, want %q", got, want)
+	}
+}
+
 // TestWhatAPanelMakesUpIsBounded: zones that nobody configured fill nothing, and their fires come all the same.
 func TestWhatAPanelMakesUpIsBounded(t *testing.T) {
 	tr := &tracker{panels: bigShop}
