@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sitewatch/cmd/cli"
+	"sitewatch/drivers/espa444"
 	"sitewatch/drivers/galaxy"
+	"sitewatch/drivers/modbus"
+	"sitewatch/drivers/osdp"
 	"sitewatch/drivers/panel"
 	"sitewatch/edge"
 )
@@ -27,6 +31,9 @@ type panelCmd struct {
 	Level   int         `help:"Galaxy: SIA level, 0 to 4; from 3 on with text." default:"3"`
 	Account string      `help:"Galaxy: account number." default:"012345"`
 	State   string      `help:"Galaxy: file that keeps what is not acknowledged yet." type:"path"`
+	Address []byte      `help:"Modbus, OSDP: addresses on the line." default:"1" placeholder:"N,..."`
+	Inputs  int         `help:"OSDP: inputs of each device." default:"8"`
+	Key     string      `help:"OSDP: file with the devices' key, 32 hex digits; without one they have the factory's and take a key." type:"existingfile" placeholder:"FILE"`
 	Faults  panelFaults `embed:"" prefix:"fault-"`
 }
 
@@ -83,9 +90,40 @@ func (c *panelCmd) runPeer(ctx context.Context) error {
 
 // peer makes the panel of the driver.
 func (c *panelCmd) peer() (peer, error) {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	switch c.Driver {
+	case modbus.Driver.Name:
+		return newModbusPeer(false, c.Address...), nil
+	case espa444.Driver.Name:
+		return newEspaPeer(espaOptions{Log: log, Acked: func(a espaCall) { fmt.Printf("acknowledged: %s\n", a.Text) }}), nil
+	case osdp.Driver.Name:
+		o := osdpOptions{Clock: edge.NewSystemClock(), Log: log}
+		key, err := c.key()
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range c.Address {
+			o.Devices = append(o.Devices, osdpDevice{Address: a, Key: key, Inputs: c.Inputs})
+		}
+		return newOsdpPeer(o)
 	}
 	return nil, cli.ArgumentError{Err: fmt.Errorf("there is no fake panel for driver %q", c.Driver)}
+}
+
+// key reads the devices' key; nil without one.
+func (c *panelCmd) key() ([]byte, error) {
+	if c.Key == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(c.Key)
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(b)))
+	if err != nil || len(key) != 16 {
+		return nil, cli.ArgumentError{Err: fmt.Errorf("%s does not hold 32 hex digits", c.Key)}
+	}
+	return key, nil
 }
 
 // runTyped does what is typed, and says what is wrong with a line that cannot be done. The end of the input ends nothing.
