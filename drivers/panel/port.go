@@ -77,7 +77,7 @@ func readLine(d Driver, s *Settings) lineSettings {
 		serial: rs485.Options{
 			Baud:      s.Int("baud", d.Line.Baud),
 			Format:    rs485.Format(s.String("format", string(d.Line.Format))),
-			Direction: rs485.Direction(s.Choice("rs485", string(rs485.Auto), string(rs485.On), string(rs485.Off))),
+			Direction: rs485.Direction(s.Choice("rs485", string(rs485.Auto), string(rs485.On), string(rs485.Off), string(rs485.RTS))),
 		},
 		silence: s.Duration("silence", d.Silence),
 		given:   s.Has("silence"),

@@ -79,12 +79,34 @@ const (
 // direction sets who switches the transceiver. A driver that cannot says ENOTTY: then the adapter does it by itself.
 func direction(fd int, d Direction) error {
 	var s serialRS485
-	if d != Off {
+	if d != Off && d != RTS {
 		s.flags = rs485Enabled | rs485RTSOnSend
 	}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(unsafe.Pointer(&s)))
 	if errno != 0 && d == On {
 		return fmt.Errorf("switch RS-485 direction in the kernel: %w", errno)
+	}
+	return nil
+}
+
+// rts is RTS of a tty.
+type rts struct{ ctl *os.File }
+
+func (r rts) send(on bool) error {
+	request := uint(unix.TIOCMBIC)
+	if on {
+		request = unix.TIOCMBIS
+	}
+	if err := control(r.ctl, func(fd int) error { return unix.IoctlSetPointerInt(fd, request, unix.TIOCM_RTS) }); err != nil {
+		return fmt.Errorf("switch RTS: %w", err)
+	}
+	return nil
+}
+
+// drain is tcdrain(3): TCSBRK with an argument that is not 0.
+func (r rts) drain() error {
+	if err := control(r.ctl, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCSBRK, 1) }); err != nil {
+		return fmt.Errorf("wait for the line: %w", err)
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ const (
 	Auto Direction = "auto" // the kernel where the driver can, else the adapter itself
 	On   Direction = "on"   // the kernel; refuse to open when the driver cannot
 	Off  Direction = "off"  // the adapter itself, or RS-232
+	RTS  Direction = "rts"  // RTS, which this package raises while it sends: for drivers of the kernel that know no RS-485
 )
 
 // Options of a line. Clock measures the waits.
@@ -74,6 +75,13 @@ type Port struct {
 	rest []byte // part of raw that is not unescaped yet
 
 	write sync.Mutex
+	talk  talker // nil unless the direction is RTS
+}
+
+// talker switches the transceiver between sending and receiving.
+type talker interface {
+	send(on bool) error
+	drain() error // until the last bit is on the wire
 }
 
 // Open opens the tty at path. A device that is not there gives os.ErrNotExist, one that is in use ErrBusy.
@@ -114,6 +122,13 @@ func open(path string, o Options) (_ *Port, err error) {
 			line.Close()
 		}
 	}()
+	p := &Port{line: line, ctl: ctl, clock: o.Clock}
+	if o.Direction == RTS {
+		p.talk = rts{ctl}
+		if err := p.talk.send(false); err != nil {
+			return nil, err
+		}
+	}
 	err = control(ctl, func(fd int) error {
 		if err := sameTTY(fd, path); err != nil {
 			return err
@@ -130,7 +145,7 @@ func open(path string, o Options) (_ *Port, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Port{line: line, ctl: ctl, clock: o.Clock}, nil
+	return p, nil
 }
 
 // Read returns at least one byte, or an error. It waits as long as the line is quiet. With ErrBadByte the last of the n
@@ -188,7 +203,7 @@ func (p *Port) Write(b []byte) (int, error) {
 	p.ctl.SetWriteDeadline(time.Time{})
 	t := time.AfterFunc(writeTimeout, func() { p.ctl.SetWriteDeadline(time.Unix(1, 0)) })
 	defer t.Stop()
-	n, err := p.ctl.Write(b)
+	n, err := p.sendOut(b)
 	switch {
 	case err == nil:
 		return n, nil
@@ -200,6 +215,19 @@ func (p *Port) Write(b []byte) (int, error) {
 		return n, fmt.Errorf("%w: %w", ErrUnplugged, err)
 	}
 	return n, fmt.Errorf("write: %w", err)
+}
+
+// sendOut writes, between raising and dropping RTS where that is ours to do. RTS falls only when the last stop bit is out: sooner
+// cuts off the end, and much later talks over the panel's answer.
+func (p *Port) sendOut(b []byte) (n int, err error) {
+	if p.talk == nil {
+		return p.ctl.Write(b)
+	}
+	if err := p.talk.send(true); err != nil {
+		return 0, err
+	}
+	n, err = p.ctl.Write(b)
+	return n, errors.Join(err, p.talk.drain(), p.talk.send(false))
 }
 
 // Break holds the line in the break state for about a quarter of a second.
