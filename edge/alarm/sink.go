@@ -93,9 +93,10 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 			} else {
 				sig, first, news = s.past.read(sig)
 			}
-			if news {
-				s.add(&c, sig)
-			} else if first {
+			switch {
+			case news, first && s.desk.opt.Disk != nil && sig.Kind.Alarm():
+				s.add(&c, sig) // a journal in memory begins empty: better an alarm that is known than one that nobody heard of
+			case first:
 				s.begin(&c, sig)
 			}
 			continue
