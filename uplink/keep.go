@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sitewatch/edge"
 	"sitewatch/uplink/wire"
@@ -18,28 +19,28 @@ type rewind struct {
 	done  chan error // capacity 1
 }
 
+// keepAgain is the pause before an ack that could not be kept is kept again: nothing else would move the cursor when the SOC
+// has all that there is.
+const keepAgain = 5 * time.Second
+
 // runKeep is the one task that moves the journal's cursors, so that an ack can never undo a rewind. Acks that come while
 // the journal writes are kept together.
 func (c *Client) runKeep(ctx context.Context) error {
 	s := c.lanes
-	_, kept := s.mark()
+	var kept [edge.Routine + 1]edge.Seq
+	for _, lane := range edge.EventLanes {
+		var err error
+		if kept[lane], err = c.o.Outbox.Watermark(ctx, lane); err != nil {
+			return local("read the watermark", err)
+		}
+	}
+	again := time.NewTimer(forever)
+	defer again.Stop()
+	failing := false
 	for {
 		select {
 		case <-s.dirty:
-			_, acked := s.mark()
-			for _, lane := range edge.EventLanes {
-				if acked[lane] <= kept[lane] {
-					continue
-				}
-				edge.Crash("uplink acked before cursor")
-				if err := c.o.Outbox.Acked(ctx, lane, acked[lane]); err != nil {
-					if ctx.Err() != nil {
-						return nil // the SOC says it again
-					}
-					return local("keep an ack", err)
-				}
-				kept[lane] = acked[lane]
-			}
+		case <-again.C:
 		case r := <-s.rewinds:
 			if !s.goBack(r) {
 				r.done <- errRewound
@@ -58,10 +59,38 @@ func (c *Client) runKeep(ctx context.Context) error {
 				kept[lane] = to
 			}
 			r.done <- nil
+			continue
 		case <-ctx.Done():
 			return nil
 		}
+		_, acked := s.mark()
+		err := c.keep(ctx, acked, &kept)
+		switch {
+		case ctx.Err() != nil:
+			return nil // the SOC says it again
+		case err != nil:
+			if !failing {
+				c.o.Log.Error("what the SOC has acked cannot be kept; tried again", "err", err)
+			}
+			again.Reset(keepAgain)
+		}
+		failing = err != nil
 	}
+}
+
+// keep moves the journal's cursors to acked, and notes in kept how far it came.
+func (c *Client) keep(ctx context.Context, acked [edge.Routine + 1]edge.Seq, kept *[edge.Routine + 1]edge.Seq) error {
+	for _, lane := range edge.EventLanes {
+		if acked[lane] <= kept[lane] {
+			continue
+		}
+		edge.Crash("uplink acked before cursor")
+		if err := c.o.Outbox.Acked(ctx, lane, acked[lane]); err != nil {
+			return err
+		}
+		kept[lane] = acked[lane]
+	}
+	return nil
 }
 
 // goBack moves the lanes in memory and ends all present sessions.

@@ -84,9 +84,12 @@ func shared(g *config.Gateway) (ps []config.Problem) {
 
 // checkBox says what is wrong with the machine for this configuration.
 func checkBox(g *config.Gateway) (ps []config.Problem) {
-	if dir, err := existing(g.Data); err != nil {
+	// A disk that fails or is read-only is no reason to start nothing: run keeps the alarms in memory then, and says so.
+	if dir, err := existing(g.Data); errors.Is(err, unix.EIO) {
+		return nil
+	} else if err != nil {
 		ps = append(ps, g.Problem("data", err.Error(), "name a directory that the gateway may make and write to"))
-	} else if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+	} else if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil && !errors.Is(err, unix.EROFS) {
 		ps = append(ps, g.Problem("data", fmt.Sprintf("%s: %v", dir, err), "make the directory writable for the gateway's user"))
 	}
 	// An identity that cannot be read is no reason to keep no journal; one of another site is an installer's mistake.

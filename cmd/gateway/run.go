@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"time"
 
 	"sitewatch/cmd/cli"
 	"sitewatch/edge"
+	"sitewatch/edge/config"
 	"sitewatch/edge/supervise"
 )
 
@@ -33,6 +35,40 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	if c := crowded(g); c != "" {
 		log.Warn(c)
 	}
+	for {
+		err := runBox(ctx, g, log)
+		if ctx.Err() != nil || !errors.As(err, new(beginAgain)) {
+			return err
+		}
+		log.Warn("the gateway begins again", "err", err)
+		if !pause(ctx, againPause) {
+			return nil
+		}
+	}
+}
+
+// againPause keeps a disk that changes its mind from taking the whole processor.
+const againPause = time.Second
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// beginAgain is an end after which everything is opened anew: the journal has met its end where it is (a disk that is full or
+// fails, a damaged file), or the disk is back. The next one finds a place for it. An installer's mistake is none of these.
+type beginAgain struct{ error }
+
+func (e beginAgain) Unwrap() error { return e.error }
+
+// runBox is one life of the box: from the opening of the journal to its close.
+func runBox(ctx context.Context, g *config.Gateway, log *slog.Logger) error {
 	b, err := newBox(ctx, g, systemClock(), log)
 	if err != nil {
 		return err
@@ -51,7 +87,10 @@ func (b *box) run(ctx context.Context) error {
 	socket, watchdog := supervise.NotifyEnv()
 	tree := supervise.New(supervise.Options{Log: b.log, Clock: b.clock, Failed: b.taskFailed, Notify: socket, Watchdog: watchdog})
 	b.tree.Store(tree)
-	tree.Go(supervise.Task{Name: "journal", Run: b.journal.Run, Vital: true, Beat: 10 * time.Second})
+	tree.Go(supervise.Task{Name: "journal", Run: b.runJournal, Vital: true, Restart: supervise.Never, Beat: 10 * time.Second})
+	if b.disk != nil {
+		tree.Go(supervise.Task{Name: "disk", Run: b.awaitDisk, Vital: true, Restart: supervise.Never})
+	}
 	tree.Go(supervise.Task{Name: "pages", Run: b.pages.Run})
 	tree.Go(supervise.Task{Name: "events", Run: b.runStarted})
 	tree.Go(supervise.Task{Name: "alarms", Run: b.desk.Run})
@@ -73,10 +112,28 @@ func (b *box) run(ctx context.Context) error {
 	return tree.Run(ctx)
 }
 
+// runJournal is the writer. What waits for it when it has failed is told so: nobody runs it again.
+func (b *box) runJournal(ctx context.Context) error {
+	err := b.journal.Run(ctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	b.journal.Stop()
+	return beginAgain{err}
+}
+
+// awaitDisk ends when the journal can be on the disk again.
+func (b *box) awaitDisk(ctx context.Context) error {
+	if err := b.journal.AwaitDisk(ctx, b.cfg.Data); err != nil {
+		return beginAgain{err}
+	}
+	return nil
+}
+
 // taskFailed journals that a task ended that should not have. It may be the journal itself that failed: then there is no
 // place to say so but the log, where the supervisor has said it.
 func (b *box) taskFailed(ctx context.Context, name edge.TaskName, err error) {
-	if name == "journal" || errors.Is(err, errNotEnrolled) {
+	if name == "journal" || name == "disk" || errors.Is(err, errNotEnrolled) {
 		return
 	}
 	if rerr := b.desk.Report(ctx, edge.Event{Kind: edge.KindTaskFailed, Why: fmt.Sprintf("Task %s failed and is started again: %v", name, err)}); rerr != nil && ctx.Err() == nil {

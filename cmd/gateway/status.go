@@ -151,10 +151,13 @@ func lineState(connected bool, trouble string) (s local.State, reason string) {
 }
 
 // health says why the box is of no use. A lost camera, panel or SOC is reported by its event and on the status page: the box
-// itself is well, and starting it again would mend nothing.
+// itself is well, and starting it again would mend nothing. A box that lives without its disk goes on, and is not well.
 func (b *box) health(ctx context.Context) (reasons []string) {
 	if _, err := b.journal.Status(ctx); err != nil {
 		reasons = append(reasons, fmt.Sprintf("the journal cannot be read: %v", err))
+	}
+	if b.disk != nil {
+		reasons = append(reasons, fmt.Sprintf("the data disk cannot be written, events are in memory only and no panel is acknowledged: %v", b.disk))
 	}
 	return reasons
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -33,6 +36,7 @@ type box struct {
 	started time.Time
 
 	journal *journal.Journal
+	disk    error                 // why the journal is in memory only; nil: it is on the disk
 	losses  map[journal.Loss]bool // as the last run left them
 	desk    *alarm.Desk
 	lines   []*panel.Line
@@ -43,6 +47,8 @@ type box struct {
 	client  atomic.Pointer[uplink.Client] // nil until the box is enrolled
 	pages   *local.Server
 	tree    atomic.Pointer[supervise.Tree]
+
+	unsigned atomic.Bool // it has been said that the identity cannot be read
 }
 
 // newBox opens the journal and makes everything else.
@@ -50,7 +56,7 @@ func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.
 	b := &box{cfg: g, clock: clock, log: log, started: clock.Now().Wall}
 	opt := journal.Options{Dir: g.Data, Site: g.Site.ID, Clock: clock, Log: log, LimitBytes: int64(g.Limits.Journal), ClipLimitBytes: int64(g.Limits.Clips), Sign: b.sign}
 	var err error
-	if b.journal, err = journal.Open(ctx, opt); err != nil {
+	if b.journal, b.disk, err = journal.OpenAnyway(ctx, opt, memoryDir(g)); err != nil {
 		return nil, err
 	}
 	if err = b.recall(ctx); err == nil {
@@ -66,7 +72,7 @@ func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.
 func (b *box) wire(ctx context.Context) (err error) {
 	g := b.cfg
 	b.desk, err = alarm.NewDesk(alarm.Options{Journal: b.journal, Clock: b.clock, Log: b.log, Site: g.Site.ID, Panels: deskPanels(g),
-		Before: g.Clips.Before, After: g.Clips.After, Rules: alarm.Rules(g.Alarms)})
+		Before: g.Clips.Before, After: g.Clips.After, Rules: alarm.Rules(g.Alarms), Disk: b.disk})
 	if err != nil {
 		return err
 	}
@@ -111,16 +117,34 @@ func deskPanels(g *config.Gateway) map[edge.PanelID]alarm.Panel {
 }
 
 // sign signs with the box's key. The identity is read each time, which is seldom: a box may be enrolled while it runs. Without
-// one there is no signature.
+// one that can be read there is no signature: the journal must not stop for it.
 func (b *box) sign(message []byte) ([]byte, error) {
 	id, err := uplink.LoadIdentity(b.identityDir())
-	if errors.Is(err, uplink.ErrNotEnrolled) {
+	if err != nil {
+		if !errors.Is(err, uplink.ErrNotEnrolled) && b.unsigned.CompareAndSwap(false, true) {
+			b.log.Error("what the journal deletes is not signed: the box's identity cannot be read", "err", err)
+		}
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
+	b.unsigned.Store(false)
 	return id.Sign(message)
+}
+
+// memoryDir is where the journal goes while the disk cannot be written: in memory, for this data directory alone. "" when the
+// machine names no such place for this user.
+func memoryDir(g *config.Gateway) string {
+	dir := os.Getenv("RUNTIME_DIRECTORY") // of systemd: RuntimeDirectory=
+	switch {
+	case dir != "":
+	case os.Geteuid() == 0:
+		dir = "/run/sitewatch"
+	default:
+		if dir = os.Getenv("XDG_RUNTIME_DIR"); dir == "" {
+			return ""
+		}
+	}
+	sum := sha256.Sum256([]byte(g.Data))
+	return filepath.Join(dir, "journal-"+hex.EncodeToString(sum[:4]))
 }
 
 // identityDir is where the box's key and certificate are.

@@ -21,7 +21,7 @@ import (
 const (
 	memoryBytes      = 8 << 20
 	memoryClipBytes  = 32 << 20
-	probeEvery       = 2 * time.Minute
+	probeEvery       = 20 * time.Second
 	memoryCause      = "memory: "
 	memoryFolderMark = "copied"
 )
@@ -47,8 +47,12 @@ func isDiskTrouble(err error) bool {
 // is kept in ram, a directory in memory, under an id of its own: the SOC hears each alarm at once, and first that the disk
 // fails. disk is then not nil, and says why: nothing is durable, so no panel may be acked, and the program ends when
 // AwaitDisk says so, to begin again on the disk. What the SOC has not acked by then is carried over into the journal on the
-// disk. A journal that OpenAnyway opened ends its Run when an event found no room whatever was deleted.
+// disk. A journal that OpenAnyway opened ends its Run when an event found no room whatever was deleted. Without ram it is Open.
 func OpenAnyway(ctx context.Context, opt Options, ram string) (j *Journal, disk, err error) {
+	if ram == "" {
+		j, err = Open(ctx, opt)
+		return j, nil, err
+	}
 	opt.endWhenFull = true
 	work := context.WithoutCancel(ctx)
 	disk = bringOver(opt, ram)

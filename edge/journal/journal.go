@@ -117,7 +117,7 @@ func (j *Journal) Last() edge.Seq { return edge.Seq(j.last.Load()) }
 
 // Close releases the files. Call it after Run has returned; waiting writers get ErrClosed.
 func (j *Journal) Close() error {
-	j.stop()
+	j.Stop()
 	for _, s := range j.salvages {
 		s.carver.close()
 	}
@@ -128,7 +128,8 @@ func (j *Journal) Close() error {
 	return errors.Join(err, j.lock.Close())
 }
 
-func (j *Journal) stop() { j.closing.Do(func() { close(j.closed) }) }
+// Stop gives ErrClosed to everybody who waits, now and later: Run has failed, and nobody will run it again.
+func (j *Journal) Stop() { j.closing.Do(func() { close(j.closed) }) }
 
 // Changed returns a channel that is closed by the next commit that adds to the lane. Get it first, then Read.
 func (j *Journal) Changed(lane edge.Lane) <-chan struct{} {

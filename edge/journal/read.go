@@ -89,10 +89,9 @@ func (j *Journal) Hash(ctx context.Context, seq edge.Seq) (hash [32]byte, ok boo
 }
 
 // Acked says that the SOC has all events of the lane up to through. The cursor never moves back. ErrAckBeyond: the SOC
-// speaks of events that this journal never had, and nothing was changed. On a disk without any room it does nothing: the SOC
-// says it again when the box connects.
+// speaks of events that this journal never had, and nothing was changed. ErrFull: the disk has no room for it now.
 func (j *Journal) Acked(ctx context.Context, lane edge.Lane, through edge.Seq) error {
-	err := j.do(ctx, func(ctx context.Context, t *tx) error {
+	return j.do(ctx, func(ctx context.Context, t *tx) error {
 		if through > t.head.seq {
 			return refusal{fmt.Errorf("%w: %v lane through %d, last is %d", ErrAckBeyond, lane, through, t.head.seq)}
 		}
@@ -104,10 +103,6 @@ func (j *Journal) Acked(ctx context.Context, lane edge.Lane, through edge.Seq) e
 		}
 		return err
 	})
-	if errors.Is(err, ErrFull) {
-		return nil
-	}
-	return err
 }
 
 // Rewind moves the lane's cursor back: a SOC restored from a backup knows less than it had acked. Events that were pruned

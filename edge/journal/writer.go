@@ -130,7 +130,7 @@ func (j *Journal) runWriter(ctx context.Context) error {
 			return j.fatal(err)
 		case <-ctx.Done():
 			err := j.drain(work, group)
-			j.stop()
+			j.Stop()
 			return err
 		}
 		if err := j.writeGroup(work, j.fill(group)); err != nil {
