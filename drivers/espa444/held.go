@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"sitewatch/drivers/panel"
 	"sitewatch/edge"
 )
 
@@ -65,8 +66,8 @@ func (h *held) find(key []byte) int {
 	return slices.IndexFunc(h.sigs, func(s edge.Signal) bool { return bytes.Equal(s.Key, key) })
 }
 
-// retry tries what is held again, the one that the panel waits for first. more says that something has come since.
-func (s *session) retry(ctx context.Context, more bool) error {
+// retry tries what is held again, the one that the panel waits for first.
+func (s *session) retry(ctx context.Context, in <-chan panel.Chunk) error {
 	for !s.held.empty() {
 		i := 0
 		if s.held.owed {
@@ -76,8 +77,7 @@ func (s *session) retry(ctx context.Context, more bool) error {
 		if err := s.store(ctx, sig); err != nil {
 			return err
 		}
-		now := s.o.Clock.Now()
-		owed := s.held.owed
+		now, owed, more := s.o.Clock.Now(), s.held.owed, len(in) > 0
 		switch {
 		case !s.failing:
 			s.held.owed = false

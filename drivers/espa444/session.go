@@ -99,7 +99,7 @@ func (s *session) talk(ctx context.Context, in <-chan panel.Chunk) error {
 			}
 		case <-again.C:
 			retrying = false
-			if err := s.retry(ctx, len(in) > 0); err != nil {
+			if err := s.retry(ctx, in); err != nil {
 				return err
 			}
 		}

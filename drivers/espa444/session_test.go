@@ -238,9 +238,15 @@ func TestCannotStore(t *testing.T) {
 		w.say(t, selection, "06")
 		w.say(t, encoded(t, block("FIRE ZONE 2", "61")), "")
 		w.later(t, time.Second, "32 15")
+		time.Sleep(time.Second)
+		first := time.Now()
+		w.say(t, encoded(t, block("FIRE ZONE 2", "61")), "") // the panel's second try
+		time.Sleep(busyAfter + retryEvery)
+		if got := w.answer(); got != "32 15" {
+			t.Errorf("the second try: sent %q, want busy", got)
+		}
 		w.say(t, encoded(t, block("COFFEE IS OUT", "63")), "")
-		w.later(t, 500*time.Millisecond+400*time.Millisecond, "")
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(busyAfter + retryEvery)
 		if got := w.answer(); got != "32 15" {
 			t.Errorf("sent %q, want busy", got)
 		}
@@ -254,11 +260,84 @@ func TestCannotStore(t *testing.T) {
 		if got, want := w.sink.texts(), []string{"FIRE ZONE 1", "FIRE ZONE 2"}; !slices.Equal(got, want) {
 			t.Errorf("stored %q, want %q", got, want)
 		}
-		if time.Since(w.sink.sigs[1].At.Wall) < time.Hour {
-			t.Error("the alarm that was late has the stamp of its storing, not of its arrival")
+		if !w.sink.sigs[1].At.Wall.Before(first) {
+			t.Error("the alarm that was late has not the stamp of its first arrival")
 		}
 		w.end()
 	})
+}
+
+// TestPanelGoesOn: a panel that has gone on to something else waits for no answer, neither "busy" nor a late ACK.
+func TestPanelGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, plain)
+		w.sink.set(0, true)
+		w.say(t, selection, "06")
+		w.say(t, encoded(t, block("FIRE ZONE 1", "61")), "")
+		w.say(t, "\x04", "")
+		time.Sleep(10 * time.Second)
+		if got := w.answer(); got != "" {
+			t.Errorf("%s was sent after the end of the turn", got)
+		}
+		w.sink.set(0, false)
+		time.Sleep(time.Second)
+		w.sink.set(0, true)
+		w.say(t, selection, "06")
+		w.say(t, encoded(t, block("FIRE ZONE 2", "61")), "")
+		w.sink.set(400*time.Millisecond, false) // the try after half a second takes long
+		time.Sleep(600 * time.Millisecond)
+		w.Write([]byte("\x04" + selection))
+		time.Sleep(500 * time.Millisecond)
+		if got := w.answer(); got != "06" {
+			t.Errorf("answered %q, want the ACK of the selection alone", got)
+		}
+		if got, want := w.sink.texts(), []string{"FIRE ZONE 1", "FIRE ZONE 2"}; !slices.Equal(got, want) {
+			t.Errorf("stored %q, want %q", got, want)
+		}
+		w.end()
+	})
+}
+
+// TestWhoIsRefused: a damaged block is refused where somebody may wait for that.
+func TestWhoIsRefused(t *testing.T) {
+	fire := encoded(t, block("FIRE ZONE 3", "61"))
+	bad, half := fire[:len(fire)-1]+"\x7f", fire[:20]
+	for name, tt := range map[string]struct{ before, block, want string }{
+		"selected":                  {selection, bad, "31 15"},
+		"selected, torn":            {selection, half, "31 15"},
+		"nobody selected":           {"\x04", bad, "31 15"},
+		"nobody selected, torn":     {"\x04", half, ""},
+		"another is selected":       {"\x041\x053\x05", bad, ""},
+		"another is selected, torn": {"\x041\x053\x05", half, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := start(t, plain)
+			w.Write([]byte(tt.before))
+			w.answer()
+			w.Write([]byte(tt.block))
+			time.Sleep(time.Second)
+			if got := w.answer(); got != tt.want {
+				t.Errorf("%s: answered %q, want %q", name, got, tt.want)
+			}
+			w.end()
+		})
+	}
+}
+
+// TestDamagedAndTorn: of a block with damage on the line nothing is taken for a poll.
+func TestDamagedAndTorn(t *testing.T) {
+	for at, want := range map[int]string{-1: "04", 6: "31 15"} { // -1: sound, and cut off by a poll
+		synctest.Test(t, func(t *testing.T) {
+			w := start(t, func(c net.Conn) panel.Port { return &badByte{c, at} })
+			w.say(t, selection, "06")
+			w.Write([]byte("\x011\x02\x042\x05"))
+			time.Sleep(time.Second)
+			if got := w.answer(); got != want {
+				t.Errorf("byte %d damaged: answered %q, want %q", at, got, want)
+			}
+			w.end()
+		})
+	}
 }
 
 // TestWhatIsHeldIsBounded: whatever a panel sends while nothing can be stored, the alarms that came first stay.
