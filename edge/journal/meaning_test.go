@@ -106,3 +106,27 @@ func TestBesideIsNoSignal(t *testing.T) {
 		t.Errorf("resent = %d, %v, %v; want event 1", seq, ok, err)
 	}
 }
+
+func TestMeaningOfADamagedJournalGoesOn(t *testing.T) {
+	opt := testOptions(t.TempDir())
+	b := open(t, opt)
+	at := opt.Clock.Now()
+	at.Synced = false
+	for range 3 {
+		b.append(edge.Event{Kind: edge.KindIntruder})
+	}
+	_, err := b.Commit(t.Context(), Batch{Partitions: []Partition{{"p", "1", Set, at}}, Meaning: Meaning{Points: []Point{{"p", "1", edge.KindFire, true}},
+		Alarms: []Alarm{{Panel: "p", Kind: edge.KindIntruder, Source: "1", Seq: 3, At: at, First: at, Times: 3, Cause: true}}, Modes: []Mode{{Kind: edge.KindEngineer, Panel: "p", At: at}}}})
+	must(t, err)
+	b.stop()
+	untilDamaged(t, opt, func(j *Journal) { j.Disown("to see what goes on") })
+	b = open(t, opt)
+	points, alarms, err := b.PanelMeaning(t.Context(), "p")
+	must(t, err)
+	if len(points) != 1 || !points[0].Active || len(alarms) != 1 || alarms[0].Times != 3 || !alarms[0].Cause || alarms[0].At != at || alarms[0].Seq != 1 {
+		t.Errorf("points %+v, alarms %+v; want what was there, of the event that says what became of the old journal", points, alarms)
+	}
+	if ps, ms := b.Partitions(), b.Modes(); len(ps) != 1 || ps[0].Since != at || len(ms) != 1 || ms[0].At != at {
+		t.Errorf("partitions %+v, modes %+v; want what was there", ps, ms)
+	}
+}
