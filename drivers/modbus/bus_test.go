@@ -19,11 +19,9 @@ func TestSlaveLostAndBack(t *testing.T) {
 		r := newRig(t, panel.Serial, `{"slaves":[{"address":1,"profile":"waveshare-8di","count":2}]}`)
 		m := &modules{on: map[byte]byte{1: 0}}
 		wait := r.serve(m.answer)
+		time.Sleep(time.Second)
+		want(t, r, "-slave-1/device-lost -1-1 -1-2")
 		for range 2 {
-			time.Sleep(time.Second)
-			if got := r.sink.take(); got != "-slave-1/device-lost -1-1 -1-2" {
-				t.Errorf("as long as it answers: %q", got)
-			}
 			m.remove(1)
 			time.Sleep(4 * time.Second)
 			want(t, r, "")
@@ -40,7 +38,6 @@ func TestSlaveLostAndBack(t *testing.T) {
 			m.set(1, 0)
 			time.Sleep(500 * time.Millisecond)
 			want(t, r, "-1-1")
-			r.sink.said = []string{"-slave-1/device-lost", "-1-1", "-1-2"}
 		}
 		r.close()
 		wait()

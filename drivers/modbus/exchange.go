@@ -13,8 +13,6 @@ import (
 const (
 	// slack is added to the silence between two frames when the line was not in order: adapters hold bytes back.
 	slack = 15 * time.Millisecond
-	// settle is what the silence is longer than the specification's 3.5 characters, after an answer that was whole.
-	settle = 500 * time.Microsecond
 	// calm is how long a damaged answer must have ended before the next request.
 	calm = 50 * time.Millisecond
 	// patience is how long the line may keep on talking before it is spoken to nevertheless.
@@ -66,7 +64,7 @@ func (w *wire) gap() time.Duration {
 	if w.char == 0 {
 		return 0
 	}
-	d := max(w.char*7/2, 1750*time.Microsecond) + settle
+	d := max(w.char*7/2, 1750*time.Microsecond) // from the arrival, which is never before the byte's end
 	if w.dirty {
 		d += slack
 	}

@@ -17,7 +17,7 @@ const (
 	// probe is how often a lost slave is asked, and what that grows to when many are lost: waiting for them must not keep the
 	// others from being read.
 	probe    = 5 * time.Second
-	maxProbe = 30 * time.Second
+	maxProbe = 20 * time.Second // under the silence after which the whole line counts as lost
 	// grace is how long a slave that did not answer is left alone at most: its answer may come yet, and would be taken for
 	// that of the next request.
 	grace = time.Second

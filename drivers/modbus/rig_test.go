@@ -43,7 +43,6 @@ type sink struct {
 	err   error
 	said  []string
 	sigs  []edge.Signal
-	when  []time.Time
 	calls int
 }
 
@@ -57,7 +56,6 @@ func (s *sink) Signal(_ context.Context, sigs ...edge.Signal) error {
 	for _, sig := range sigs {
 		s.said = append(s.said, short(sig))
 		s.sigs = append(s.sigs, sig)
-		s.when = append(s.when, time.Now())
 	}
 	return nil
 }
@@ -88,6 +86,12 @@ func (s *sink) fail(err error) {
 	s.err = err
 }
 
+func (s *sink) tried() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
 // take returns what has come since the last call.
 func (s *sink) take() string {
 	s.mu.Lock()
@@ -110,6 +114,14 @@ type rig struct {
 
 func newRig(t testing.TB, kind panel.PortKind, settings string) *rig {
 	t.Helper()
+	s := &sink{}
+	r := newRigWith(t, kind, settings, s)
+	r.sink = s
+	return r
+}
+
+func newRigWith(t testing.TB, kind panel.PortKind, settings string, to panel.Sink) *rig {
+	t.Helper()
 	m, _ := jsonOf(t, settings).(map[string]any)
 	s := panel.NewSettings(m)
 	opt := panel.SessionOptions{Panel: "p", Clock: edge.NewSystemClock(), Location: time.UTC, Log: slog.New(slog.DiscardHandler),
@@ -122,8 +134,8 @@ func newRig(t testing.TB, kind panel.PortKind, settings string) *rig {
 	}
 	ours, theirs := net.Pipe()
 	ctx, stop := context.WithCancel(t.Context())
-	r := &rig{t: t, line: theirs, sink: &sink{}, stop: stop, tcp: kind == panel.ModbusTCP, opt: opt}
-	r.g.Go(func() error { return n.Run(ctx, ours, r.sink) })
+	r := &rig{t: t, line: theirs, stop: stop, tcp: kind == panel.ModbusTCP, opt: opt}
+	r.g.Go(func() error { return n.Run(ctx, ours, to) })
 	return r
 }
 

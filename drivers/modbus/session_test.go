@@ -50,13 +50,13 @@ func TestFirstPollIsStateAndAChangeIsDebounced(t *testing.T) {
 		if c := r.opt.Meter.Counts(); c.Frames < 30_000 || c.Rejects+c.Noise > 0 {
 			t.Errorf("counted %+v", c)
 		}
+		r.close()
+		wait()
 		for _, s := range r.sink.sigs {
 			if len(s.Raw) == 0 || s.At.Wall.IsZero() || s.Opened.Wall.IsZero() || s.Key != nil || s.Code != "" {
 				t.Errorf("signal %+v lacks its bytes or its arrival, or says too much", s)
 			}
 		}
-		r.close()
-		wait()
 	})
 }
 
@@ -96,8 +96,8 @@ func TestRefusedSignalsComeAgain(t *testing.T) {
 		}
 		m.set(1, 1)
 		time.Sleep(time.Second)
-		if r.sink.calls > 250 {
-			t.Errorf("the sink was tried %d times in 100 s", r.sink.calls)
+		if n := r.sink.tried(); n > 250 {
+			t.Errorf("the sink was tried %d times in 100 s", n)
 		}
 		r.sink.fail(nil)
 		time.Sleep(time.Second)
