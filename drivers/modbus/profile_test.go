@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sitewatch/drivers/panel"
+	"sitewatch/edge"
 )
 
 // says reads registers or inputs by a profile, and returns the conditions that are not inactive.
@@ -70,7 +71,7 @@ func TestProfiles(t *testing.T) {
 		{"alarmline", of("alarmline2", ""), []uint16{0, 0xFFFF, 1, 3}, "1-2/fire-fault:cable fault 1-2/fire?"},
 		{"alarmline, alarm at one metre and at the last", of("alarmline2", ""), []uint16{1, 0xFFFE}, "1-1/fire:alarm at 1 m 1-2/fire:alarm at 65534 m"},
 		{"notifier, all quiet and not there", few("notifier-modbusgw-zones"), []uint16{0x1400, 0x00FF}, strings.Join([]string{
-			"1-2/fire?", "1-2/intruder?", "1-2/zone-fault?", "1-2/panic?", "1-2/gas?", "1-2/omit?", "1-2/unknown?", "1-2/fire-prealarm?", "1-2/fire-fault?"}, " ")},
+			"1-2/fire?", "1-2/intruder?", "1-2/zone-fault?", "1-2/lone-worker?", "1-2/gas?", "1-2/omit?", "1-2/unknown?", "1-2/fire-prealarm?", "1-2/fire-fault?"}, " ")},
 		{"notifier, fire and trouble", few("notifier-modbusgw-zones"), []uint16{0x2C10, 0x4400}, "1-1/fire 1-1/fire-fault 1-2/fire-prealarm"},
 		{"notifier, no fire without bit 11", few("notifier-modbusgw-zones"), []uint16{0x0010, 0x0200}, "1-2/omit"},
 		{"notifier, a type that nobody knows", few("notifier-modbusgw-zones"), []uint16{0x0899, 0x0872}, "1-1/fire 1-2/unknown:activation that is no fire"},
@@ -199,5 +200,26 @@ func TestSettingsSayEverythingAtOnce(t *testing.T) {
 	}
 	if p := panel.Check(Driver, "tcp-listen://0.0.0.0:5", jsonOf(t, one).(map[string]any)); len(p) != 1 || p[0].Path != "port" {
 		t.Errorf("a slave does not dial: %v", p)
+	}
+}
+
+// TestCodesOfProfilesAgree: a code that a profile gives means what the profile calls it.
+func TestCodesOfProfilesAgree(t *testing.T) {
+	codes := 0
+	for name, p := range builtIn() {
+		for _, b := range p.Blocks {
+			for _, m := range b.States {
+				if m.On == "" && m.Off == "" {
+					continue
+				}
+				codes++
+				if on, off := edge.KindOfSIA(m.On, false), edge.KindOfSIA(m.Off, false); on != m.Kind || off != m.Kind.Restored() {
+					t.Errorf("%s: %s and %s are %s and %s, not %s", name, m.On, m.Off, on, off, m.Kind)
+				}
+			}
+		}
+	}
+	if codes < 10 {
+		t.Errorf("%d codes: that is not all profiles", codes)
 	}
 }
