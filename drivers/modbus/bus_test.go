@@ -106,6 +106,35 @@ func TestDeadSlavesDoNotSlowTheOthers(t *testing.T) {
 	})
 }
 
+// TestSecondLookBeforeDoubtfulSlaves: a time-out between the two looks at a contact would make a pulse be missed.
+func TestSecondLookBeforeDoubtfulSlaves(t *testing.T) {
+	s := &session{}
+	for _, sl := range settingsOf(t, `[{"address":1,"profile":"waveshare-8di"},{"address":2,"profile":"waveshare-8di"}]`).slaves {
+		s.blocks = append(s.blocks, sl.blocks...)
+	}
+	looks, dead := s.blocks[0], s.blocks[1]
+	now := time.Hour
+	looks.due, looks.again = now+time.Minute, now+200*time.Millisecond
+	for name, doubt := range map[string]func(*block){
+		"lost":            func(b *block) { b.lost = true },
+		"did not answer":  func(b *block) { b.owed = true },
+		"missed one turn": func(b *block) { b.turns = 1 },
+	} {
+		*dead = block{slave: dead.slave, due: now}
+		doubt(dead)
+		if b, wait := s.next(now); b != nil || wait != 200*time.Millisecond {
+			t.Errorf("%s: it is asked before the second look (%v, %v)", name, b, wait)
+		}
+		if b, _ := s.next(now + 200*time.Millisecond); b != looks {
+			t.Errorf("%s: the second look does not come first", name)
+		}
+		dead.due = now - lag
+		if b, _ := s.next(now); b != dead {
+			t.Errorf("%s: a contact that never rests keeps it from being asked", name)
+		}
+	}
+}
+
 func TestPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, panel.Serial, `{"slaves":[{"address":1,"profile":"waveshare-8di","priority":"normal"},{"address":2,"profile":"waveshare-8di"},{"address":3,"profile":"waveshare-8di","poll":"10ms","priority":"normal"}]}`)

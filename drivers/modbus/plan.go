@@ -3,6 +3,7 @@ package modbus
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"sitewatch/edge"
@@ -28,13 +29,18 @@ const (
 )
 
 // next returns the block whose turn it is, or how long there is none. A change that is to be looked at again comes first, then
-// what has been due the longest.
+// what has been due the longest. As long as a change waits for its second look, a slave that may not answer waits too, for up to
+// lag: its time-out would make a pulse be missed.
 func (s *session) next(now time.Duration) (best *block, wait time.Duration) {
 	wait = far
 	var bestRank time.Duration
 	var bestUrgent bool
+	second := slices.ContainsFunc(s.blocks, func(b *block) bool { return b.again > 0 })
 	for _, b := range s.blocks {
 		due, urgent := b.due, false
+		if second && b.doubtful() {
+			due += lag
+		}
 		if b.again > 0 && b.again < due {
 			due = b.again
 		}
@@ -55,6 +61,9 @@ func (s *session) next(now time.Duration) (best *block, wait time.Duration) {
 	}
 	return best, wait
 }
+
+// doubtful says that the block may not be answered at all; an answer that was damaged is no reason to think so.
+func (b *block) doubtful() bool { return b.lost || b.owed || b.turns > 0 }
 
 // missed notes that no answer has come.
 func (s *session) missed(b *block, r reply) {
