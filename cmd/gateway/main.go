@@ -13,6 +13,8 @@ type commands struct {
 	Check   checkCmd       `cmd:"" help:"Check configuration and environment; list every problem at once."`
 	Enrol   enrolCmd       `cmd:"" help:"Make the box's key and get its certificate from the SOC, with a token of 'soc claim'."`
 	Status  statusCmd      `cmd:"" help:"Print what the running gateway says of itself."`
+	Replay  replayCmd      `cmd:"" help:"Run a transcript (.wire) through its driver and say what it means."`
+	Capture captureCmd     `cmd:"" help:"Record a panel's line as a transcript, without its secrets."`
 	Clip    clipCmd        `cmd:"" help:"Write a kept clip as a progressive MP4 for players that know no fragments."`
 	Verify  verifyCmd      `cmd:"" help:"Walk the journal's hash chain."`
 	Version cli.VersionCmd `cmd:"" help:"Print the version."`

@@ -16,6 +16,7 @@ var Driver = panel.Driver{
 	Title: "Honeywell Galaxy (G2, G3, Dimension, Flex), SIA blocks from the RS232 or Ethernet module",
 	Ports: []panel.PortKind{panel.Serial, panel.TCPListen, panel.TCPDial},
 	Line:  panel.LineFormat{Baud: 9600, Format: "8N1"},
+	Mask:  mask,
 	New:   newSession,
 }
 

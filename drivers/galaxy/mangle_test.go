@@ -43,7 +43,7 @@ func talk(c *paneltest.Cable, says []string) (acked []string) {
 				}
 			}
 			old = true
-			time.Sleep(3 * time.Second)
+			c.Pause(3 * time.Second)
 		}
 	}
 	return acked
@@ -61,7 +61,7 @@ func tell(c *paneltest.Cable, fc FC, data string) bool {
 		if answer(c) == FCAck {
 			return true
 		}
-		time.Sleep(100 * time.Millisecond)
+		c.Pause(100 * time.Millisecond)
 	}
 	return false
 }

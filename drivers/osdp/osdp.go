@@ -26,6 +26,7 @@ func newDriver(random io.Reader) panel.Driver {
 		Line:    panel.LineFormat{Baud: defaultBaud, Format: "8N1"},
 		Polls:   true,
 		Silence: 30 * time.Second,
+		Mask:    mask,
 		New: func(s *panel.Settings, o panel.SessionOptions) panel.Session {
 			return newSession(readSettings(s), o, random)
 		},

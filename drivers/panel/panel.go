@@ -30,6 +30,10 @@ type Driver struct {
 	// Busy is what a session may say instead of nothing when a signal cannot be stored, in a protocol that has a word for it.
 	Busy []byte
 
+	// Mask returns a message as it goes over the line, or what has come in one piece, without its secrets: login codes, keys, card
+	// numbers. It is for captures. nil: the protocol has none.
+	Mask func(b []byte) []byte
+
 	// New makes a session and starts nothing. It reads all its settings from s, which collects what is wrong with them:
 	// Check calls New for that alone, with options that are zero.
 	New func(s *Settings, o SessionOptions) Session

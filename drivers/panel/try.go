@@ -14,6 +14,8 @@ import (
 type Trial struct {
 	LineOptions // Sink and Report are not used
 	For         time.Duration
+	// Talk lets the session answer a panel that speaks by itself. What it says is still not stored and not acknowledged.
+	Talk bool
 	// Wire, when not nil, is told what comes and what goes, in its order. It is called by one goroutine at a time.
 	Wire func(at edge.Stamp, sent bool, b []byte)
 }
@@ -34,7 +36,7 @@ func (trialSink) Signal(context.Context, ...edge.Signal) error { return errTrial
 func (trialSink) Settle(context.Context) error                 { return nil }
 
 // Try opens the port once, lets a session of the driver talk on it for a while, and says what came. Nothing is stored, so no
-// signal is acknowledged: the panel says it again to the gateway. To a panel that speaks by itself nothing is sent at all. The
+// signal is acknowledged: the panel says it again to the gateway. To a panel that speaks by itself nothing is sent without Talk. The
 // error says that the port could not be opened, or that what it gives cannot be read.
 func (t Trial) Try(ctx context.Context) (Heard, error) {
 	l, err := NewLine(t.LineOptions)
@@ -56,7 +58,7 @@ func (t Trial) Try(ctx context.Context) (Heard, error) {
 	l.o.Sink = trialSink{}
 	ctx, cancel := context.WithTimeout(ctx, t.For)
 	defer cancel()
-	err = l.session(ctx, &trialPort{Port: port, t: &t, mute: !t.Driver.Polls})
+	err = l.session(ctx, &trialPort{Port: port, t: &t, mute: !t.Driver.Polls && !t.Talk})
 	port.Close()
 	h.Counts, h.Arrives = l.meter.Counts(), l.meter.arrives()
 	if ctx.Err() != nil {

@@ -68,8 +68,9 @@ func (m *Mangled) run(t *testing.T, seed uint64) int {
 		box.Close()
 		return nil
 	})
-	g.Go(func() error { return m.carry(boxEnd, panEnd, rand.New(rand.NewPCG(seed, 1))) })
-	g.Go(func() error { return m.carry(panEnd, boxEnd, rand.New(rand.NewPCG(seed, 2))) })
+	clock := edge.NewSystemClock()
+	g.Go(func() error { return m.carry(boxEnd, panEnd, clock, rand.New(rand.NewPCG(seed, 1))) })
+	g.Go(func() error { return m.carry(panEnd, boxEnd, clock, rand.New(rand.NewPCG(seed, 2))) })
 	g.Go(c.runReader)
 	acked := m.Talk(c, m.Says)
 	time.Sleep(10 * time.Second) // what is still on its way
@@ -95,12 +96,12 @@ func (m *Mangled) run(t *testing.T, seed uint64) int {
 }
 
 // carry moves messages from one end to the other and does to them what a bad line does.
-func (m *Mangled) carry(from, to net.Conn, rnd *rand.Rand) error {
+func (m *Mangled) carry(from, to net.Conn, clock edge.Clock, rnd *rand.Rand) error {
 	var held []byte
 	b := make([]byte, 512)
 	for {
 		if len(held) > 0 {
-			from.SetReadDeadline(time.Now().Add(maxMangleDelay))
+			from.SetReadDeadline(clock.Now().Wall.Add(maxMangleDelay))
 		} else {
 			from.SetReadDeadline(time.Time{})
 		}
@@ -187,6 +188,9 @@ func (c *Cable) Hear(d time.Duration) []byte {
 		return nil
 	}
 }
+
+// Pause lets time pass.
+func (c *Cable) Pause(d time.Duration) { time.Sleep(d) }
 
 // Discard forgets what has come.
 func (c *Cable) Discard() {
