@@ -21,6 +21,7 @@ import (
 const (
 	ringMargin     = 10 * time.Second
 	ringLimitBytes = 32 << 20 // 20 s of 12 Mbit/s
+	ringsBytes     = 1 << 30  // of all cameras together
 )
 
 // camera is one camera of the site: its main stream goes to the ring, its small one to the eye.
@@ -45,7 +46,7 @@ func (b *box) wireCameras() error {
 	b.eye = motion.New(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions})
 	clips := map[edge.CameraID]clip.Camera{}
 	for _, cfg := range b.cfg.Cameras {
-		c := &camera{Camera: cfg, box: b, ring: ring.New(ring.Options{Keep: b.cfg.Clips.Before + ringMargin, LimitBytes: ringLimitBytes})}
+		c := &camera{Camera: cfg, box: b, ring: ring.New(ring.Options{Keep: b.cfg.Clips.Before + ringMargin, LimitBytes: min(ringLimitBytes, ringsBytes/int64(len(b.cfg.Cameras)))})}
 		main := c.options(cfg.Main, mainSink{c})
 		main.Lost = b.losses[journal.Loss{Kind: edge.KindCameraLost, Subject: string(cfg.ID)}]
 		if c.source, err = rtsp.NewCamera(main); err != nil {

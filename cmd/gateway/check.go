@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,9 @@ func (c *checkCmd) Run(ctx context.Context, o cli.Out) error {
 	if c := crowded(g); c != "" {
 		fmt.Fprintln(o, "advice:", c)
 	}
+	if _, err := uplink.LoadIdentity(identityDir(g)); err != nil && !errors.Is(err, uplink.ErrNotEnrolled) {
+		fmt.Fprintf(o, "advice: nothing goes to the SOC: %v: let the gateway's own user read it, or enrol the box again\n", err)
+	}
 	if _, err = fmt.Fprintf(o, "%s: no problems: site %s, %d panels, %d cameras\n", c.Config, g.Site.ID, len(g.Panels), len(g.Cameras)); err != nil || c.Listen <= 0 {
 		return err
 	}
@@ -59,12 +63,47 @@ func (c configFlag) load() (*config.Gateway, error) {
 			}
 		}
 		problems = config.Join(problems, shared(g)...)
+		problems = config.Join(problems, unbuilt(g)...)
 		problems = config.Join(problems, checkBox(g)...)
 	}
 	if len(problems) > 0 {
 		return nil, cli.ConfigError{Problems: problems}
 	}
 	return g, nil
+}
+
+// parse reads the configuration alone, for what only asks a gateway that runs or looks at files that are there.
+func (c configFlag) parse() (*config.Gateway, error) {
+	registry := drivers.All()
+	g, problems := config.LoadGateway(c.Config, registry.Names()...)
+	if len(problems) > 0 {
+		return nil, cli.ConfigError{Problems: problems}
+	}
+	return g, nil
+}
+
+// unbuilt refuses what the file may say one day: who writes it must not believe that it is done.
+func unbuilt(g *config.Gateway) (ps []config.Problem) {
+	for i, c := range g.Cameras {
+		no := func(key, what, hint string) {
+			ps = append(ps, g.Problem(fmt.Sprintf("cameras[%d].%s", i, key), what+" is not built yet", hint))
+		}
+		for key, addr := range map[string]string{"main": c.Main, "sub": c.Sub} {
+			if strings.HasPrefix(addr, "rtsps:") {
+				no(key, "RTSP over TLS", "use rtsp:// on a network of the cameras' own")
+			}
+		}
+		if c.Transport == "udp" {
+			no("transport", "RTP over UDP", "use tcp")
+		}
+		if c.Record == "continuous" {
+			no("record", "continuous recording", "use alarm")
+		}
+		if c.Audio {
+			no("audio", "sound", "use off")
+		}
+	}
+	return ps
 }
 
 // shared says which panels have one port, under whatever names.

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +68,7 @@ func TestWrongArguments(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"fly"}, {"run", "--fast"}, {"check", "--config", dir + "/none.yaml"}, {"enrol", "--config", file},
 		{"enrol", "--config", file, "--token", "garbage"}, {"enrol", "--config", file, "--token", "x", "--soc", "nonsense"},
+		{"clip", "--config", file, "../../etc/passwd", dir + "/out.mp4"},
 	} {
 		if status, _, stderr := gateway(t, args...); status != cli.ExitConfig || stderr == "" {
 			t.Errorf("gateway %v: exit status %d, %q; want %d and a reason", args, status, stderr, cli.ExitConfig)
@@ -148,5 +152,60 @@ func TestCheckListens(t *testing.T) {
 	}
 	if n, err := unix.IoctlGetInt(int(sent[0].Fd()), unix.TIOCINQ); err != nil || n > 0 {
 		t.Errorf("%d bytes were sent to a panel that was only listened to (%v)", n, err)
+	}
+}
+
+// What the file may say one day is refused today: who writes it must not believe that it is done.
+func TestWhatIsNotBuiltIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "gateway.yaml")
+	text := `site: {id: "0417", name: X, timezone: Europe/London}
+data: ` + dir + `/data
+limits: {segments: 1GiB}
+cameras:
+  - {id: a, main: "rtsps://10.0.0.1/main"}
+  - {id: b, main: "rtsp://10.0.0.1/main", transport: udp, record: continuous, audio: on}
+uplink: {soc: "soc.example:7443"}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := gateway(t, "check", "--config", file)
+	if status != cli.ExitConfig {
+		t.Errorf("exit status %d, want %d", status, cli.ExitConfig)
+	}
+	for _, want := range []string{"gateway.yaml:5: cameras[0].main: RTSP over TLS is not built yet", "gateway.yaml:6: cameras[1].transport: RTP over UDP is not",
+		"cameras[1].record: continuous recording is not", "cameras[1].audio: sound is not"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("check does not say %q:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestStatusOfAnotherSiteIsNoAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"another site":       {http.StatusOK, `{"site": "0999"}`, "is of site 0999"},
+		"a gateway in need":  {http.StatusInternalServerError, `{"error": "the journal cannot be read"}`, "the journal cannot be read"},
+		"another web server": {http.StatusOK, `<html>`, "is no gateway"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				io.WriteString(w, c.body)
+			}))
+			defer srv.Close()
+			file := filepath.Join(t.TempDir(), "gateway.yaml")
+			text := "site: {id: \"0417\", name: X, timezone: Europe/London}\ndata: /nowhere\nlisten: " + strings.TrimPrefix(srv.URL, "http://") + "\nuplink: {soc: \"127.0.0.1:1\"}\n"
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if status, stdout, stderr := gateway(t, "status", "--config", file); status != cli.ExitFailed || !strings.Contains(stderr, c.want) || stdout != "" {
+				t.Errorf("exit status %d, %q, %q; want %d and %q on standard error", status, stdout, stderr, cli.ExitFailed, c.want)
+			}
+		})
 	}
 }

@@ -18,12 +18,12 @@ type clipCmd struct {
 
 // Run exports without touching the kept clip, which stays the evidence.
 func (c *clipCmd) Run(o cli.Out) error {
-	g, err := c.load()
+	g, err := c.parse()
 	if err != nil {
 		return err
 	}
 	if !edge.ValidID(c.ID) {
-		return fmt.Errorf("%q is no clip id", c.ID)
+		return cli.ArgumentError{Err: fmt.Errorf("%q is no clip id: an event names its clips", c.ID)}
 	}
 	src := filepath.Join(g.Data, "clips", c.ID+".mp4")
 	if _, err := os.Stat(src); err != nil {

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sitewatch/cmd/cli"
 	"sitewatch/edge"
 	"sitewatch/edge/config"
@@ -31,6 +33,7 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
+	unix.Umask(0o077) // what the box keeps is of people
 	log := c.Logger(e).With("site", string(g.Site.ID))
 	if c := crowded(g); c != "" {
 		log.Warn(c)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,7 +22,7 @@ type statusCmd struct {
 
 // Run asks the running gateway over its local pages.
 func (c *statusCmd) Run(ctx context.Context, o cli.Out) error {
-	g, err := c.load()
+	g, err := c.parse()
 	if err != nil {
 		return err
 	}
@@ -40,12 +41,18 @@ func (c *statusCmd) Run(ctx context.Context, o cli.Out) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON || resp.StatusCode != http.StatusOK {
-		_, err = o.Write(append(body, '\n'))
-		return err
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the gateway on %s answers %s: %s", g.Listen, resp.Status, strings.TrimSpace(string(body)))
 	}
 	var st local.Status
 	if err := json.Unmarshal(body, &st); err != nil {
+		return fmt.Errorf("what answers on %s is no gateway: %w", g.Listen, err)
+	}
+	if st.Site != g.Site.ID {
+		return edge.WithHint(fmt.Errorf("the gateway on %s is of site %s, %s is of site %s", g.Listen, st.Site, c.Config, g.Site.ID), "name the file of the gateway that runs with --config")
+	}
+	if c.JSON {
+		_, err = o.Write(append(body, '\n'))
 		return err
 	}
 	printStatus(o, st)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -18,15 +19,19 @@ type verifyCmd struct {
 func (c *verifyCmd) Run(ctx context.Context, o cli.Out) error {
 	path := c.Journal
 	if path == "" {
-		g, err := c.load()
+		g, err := c.parse()
 		if err != nil {
 			return err
 		}
 		path = filepath.Join(g.Data, "journal.db")
 	}
-	if err := journal.Verify(ctx, path); err != nil {
+	err := journal.Verify(ctx, path)
+	if ctx.Err() != nil {
+		return errors.New("stopped before the end: nothing is proved") // and not context.Canceled, which would count as done
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	_, err := fmt.Fprintf(o, "%s: every event follows from the one before\n", path)
+	_, err = fmt.Fprintf(o, "%s: every event follows from the one before\n", path)
 	return err
 }

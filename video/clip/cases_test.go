@@ -45,7 +45,7 @@ func TestClipsByWhatTheRingHas(t *testing.T) {
 	}{
 		"all of it":                    {0, 300, 30 * sec, alarm(15*sec, 5*sec, 5*sec), 101, 10 * sec, "", ""},
 		"asked in the middle of a GOP": {0, 300, 30 * sec, alarm(15500*time.Millisecond, 5*sec, 5*sec), 106, 10 * sec, "", ""},
-		"the camera came up late":      {120, 300, 30 * sec, alarm(15*sec, 5*sec, 5*sec), 81, 12 * sec, "begins 2.0 s later than asked: there were no earlier pictures", ""},
+		"the camera came up late":      {120, 300, 30 * sec, alarm(15*sec, 5*sec, 5*sec), 81, 12 * sec, "begins 2.0 s later than asked: there were no earlier pictures in memory", ""},
 		"the camera died midway":       {0, 170, 30 * sec, alarm(15*sec, 5*sec, 5*sec), 70, 10 * sec, "ends 3.1 s earlier than asked: rtsp: no route", ""},
 		"no picture at all":            {0, 0, 30 * sec, alarm(15*sec, 5*sec, 5*sec), 0, 0, "", "camera stockroom gave no pictures: rtsp: no route"},
 		"pictures of later only":       {250, 300, 30 * sec, alarm(15*sec, 5*sec, 5*sec), 0, 0, "", "camera stockroom gave no pictures: rtsp: no route"},
@@ -80,6 +80,17 @@ func TestClipsByWhatTheRingHas(t *testing.T) {
 				t.Errorf("got %d pictures, want %d", len(p.Packets), c.pictures)
 			}
 		})
+	}
+}
+
+func TestClipTellsOfAPauseInIt(t *testing.T) {
+	r := newRing()
+	scripted(t, r, 0, 140)
+	scripted(t, r, 180, 300)
+	fact, _, lost := cutOne(t, t.TempDir(), r, 30*time.Second, alarm(15*time.Second, 5*time.Second, 5*time.Second), nil)
+	want := "the camera gave no pictures for 4.1 s from " + wall0.Add(13900*time.Millisecond).UTC().Format(time.TimeOnly+" UTC")
+	if lost != "" || fact.Reason != want {
+		t.Errorf("reason %q, lost %q; want %q", fact.Reason, lost, want)
 	}
 }
 

@@ -96,6 +96,7 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 	}()
 	rd := camera.Ring.From(s.from)
 	complete, gap := false, false
+	var holes holes
 	for {
 		u, p, err := rd.Next(readCtx)
 		if errors.Is(err, ring.ErrOverrun) {
@@ -120,12 +121,13 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 		}
 		if f == nil {
 			if late := u.Arrival.Mono - s.from; late > slack {
-				j.reasons = append(j.reasons, fmt.Sprintf("begins %.1f s later than asked: there were no earlier pictures", late.Seconds()))
+				j.reasons = append(j.reasons, fmt.Sprintf("begins %.1f s later than asked: there were no earlier pictures in memory", late.Seconds()))
 			}
 			if f, err = create(j.temp(), p, note{Clip: j.job.ID, Camera: j.job.Camera, Seq: j.job.Seq, First: u.Arrival.Wall}, j.room); err != nil {
 				return fact, j.disk(err)
 			}
 		}
+		holes.see(u.Arrival)
 		if f.written > maxClipBytes {
 			j.reasons = append(j.reasons, fmt.Sprintf("cut short: larger than %d MiB", maxClipBytes>>20))
 			complete = true
@@ -141,6 +143,9 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 	}
 	if f == nil {
 		return fact, j.nothing(camera)
+	}
+	if why := holes.String(); why != "" {
+		j.reasons = append(j.reasons, why)
 	}
 	if gap {
 		j.reasons = append(j.reasons, "pictures are missing: the disk was too slow")

@@ -60,10 +60,13 @@ func (c *Camera) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// refusedMost is how many times the first pause the pause after a wrong password may become.
+const refusedMost = 32
+
 // runConnections connects again and again, quickly at first: a camera that was switched back on is there within seconds.
 func (c *Camera) runConnections(ctx context.Context) error {
 	const first = 200 * time.Millisecond
-	wait := first
+	wait, refused := first, c.opt.RefusedFor
 	for {
 		opt := c.opt
 		opt.Sink = (*intake)(c)
@@ -77,8 +80,11 @@ func (c *Camera) runConnections(ctx context.Context) error {
 		}
 		c.ended(src, err)
 		pause := wait/2 + rand.N(wait/2+1)
-		if wait = min(wait*2, c.opt.RetryMax); errors.Is(err, ErrRefused) || errors.Is(err, ErrBasic) {
-			pause = c.opt.RefusedFor
+		wait = min(wait*2, c.opt.RetryMax)
+		if errors.Is(err, ErrRefused) || errors.Is(err, ErrBasic) {
+			pause, refused = refused, min(refused*2, refusedMost*c.opt.RefusedFor)
+		} else {
+			refused = c.opt.RefusedFor
 		}
 		if !sleep(ctx, pause) {
 			return ctx.Err()

@@ -45,7 +45,7 @@ type Options struct {
 	LostAfter  time.Duration // 9 s: the event is out within 10
 	StallAfter time.Duration // 5 s: a connection that brings no picture for so long is given up
 	RetryMax   time.Duration // 3 s: with the dial timeout, a camera is back within 5 s of being reachable
-	RefusedFor time.Duration // 30 s: pause after a wrong password, which cameras answer with a lock-out
+	RefusedFor time.Duration // 30 s: first pause after a wrong password, which cameras answer with a lock-out; it doubles up to 16 min
 }
 
 const dialTimeout = 2 * time.Second
