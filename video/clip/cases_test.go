@@ -330,3 +330,19 @@ func FuzzSalvage(f *testing.F) {
 		Export(path, path+".mp4")
 	})
 }
+
+// Whoever asks for many minutes must not keep an alarm's clip waiting.
+func TestAskedClipsLeaveRoomForAlarms(t *testing.T) {
+	c := New(Options{AtOnce: 8})
+	for i := range 8 {
+		job := edge.ClipJob{ClipRef: edge.ClipRef{ID: edge.ClipID(edge.NewID())}, Kind: edge.KindCommandDone}
+		if got, want := c.begin(job), i < 2; got != want {
+			t.Errorf("asked clip %d is begun: %v, want %v", i, got, want)
+		}
+	}
+	for i := range 7 {
+		if got, want := c.begin(edge.ClipJob{ClipRef: edge.ClipRef{ID: edge.ClipID(edge.NewID())}, Kind: edge.KindFire}), i < 6; got != want {
+			t.Errorf("alarm's clip %d is begun: %v, want %v", i, got, want)
+		}
+	}
+}
