@@ -184,7 +184,7 @@ func TestWhatAPanelMakesUpIsBounded(t *testing.T) {
 	tr := &tracker{panels: bigShop}
 	p := newPast("intruder", tr, Rules{}.withDefaults(), nil, nil, edge.Stamp{})
 	v := view{}
-	urgent := 0
+	urgent, held := 0, 0
 	for i := range 20_000 {
 		sig := edge.Signal{Panel: "intruder", Code: "BA", Zone: edge.ZoneID(strings.Repeat("x", i%50)) + edge.ZoneID(rune('a'+i/50%26)) + edge.ZoneID(rune(0x4E00+i))}
 		if i%2 == 0 {
@@ -195,12 +195,18 @@ func TestWhatAPanelMakesUpIsBounded(t *testing.T) {
 		if sig.Code == "FA" && out.event.Held == "" {
 			urgent++
 		}
+		if out.event.Held == heldStorm {
+			held++
+		}
 	}
 	if len(p.points) > maxPoints || len(p.alarms) > maxAlarms || len(p.recent) > DefaultStorm {
 		t.Errorf("%d points, %d alarms, %d moments are remembered", len(p.points), len(p.alarms), len(p.recent))
 	}
 	if urgent != 10_000 {
 		t.Errorf("%d of 10000 fires are urgent", urgent)
+	}
+	if held < 9000 {
+		t.Errorf("%d intruder alarms of zones that there is no room for are held as a storm, want nearly all of 10000", held)
 	}
 	named := edge.Signal{Panel: "intruder", Code: "BA", Zone: "1011"}
 	out := tr.track(named, nil)

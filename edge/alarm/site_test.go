@@ -97,6 +97,8 @@ func TestWhatItMeans(t *testing.T) {
 			"set intruder intruder intruder intruder intruder", ""},
 		{"but it had its say", []string{"CL part 1", "5m", "BA 1012", "1m", "BA 1012", "1m", "BA 1012", "1m", "BA 1012", "1m", "BA 1011"},
 			"set intruder intruder intruder intruder intruder intruder-confirmed", "second zone, Stock room, 2 min after Office: sequentially confirmed"},
+		{"from the panel's buffer, which says no time", []string{"CL part 1", "5m", "old BA 1011", "old BA 1012"}, "set intruder intruder", ""},
+		{"the first of them from the buffer", []string{"CL part 1", "5m", "old BA 1011", "BA 1012"}, "set intruder intruder", ""},
 		{"the same zone again", []string{"CL part 1", "5m", "BA 1011", "5m", "BA 1011"}, "set intruder intruder", ""},
 		{"by the entry route", []string{"CL part 1", "5m", "BA 1013", "1m", "BA 1011", "1m", "BA 1013", "1m", "BA 1014"}, "set intruder intruder intruder intruder", ""},
 		{"nothing is set", []string{"BA 1011", "1m", "BA 1012"}, "intruder intruder", ""},
@@ -105,6 +107,9 @@ func TestWhatItMeans(t *testing.T) {
 			"set set intruder unset intruder intruder-confirmed", ""},
 		{"one that is over confirms nothing", []string{"CL part 1", "5m", "BA 1011", "BR 1011", "BC", "OR", "text SYS R", "1m", "BA 1012"},
 			"set intruder intruder-restored cancel reset amended intruder", ""},
+		{"and may be confirmed anew", []string{"CL part 1", "5m", "BA 1011", "BA 1012", "BR 1011", "BR 1012", "BC", "OR", "text SYS R", "1m", "BA 1011", "BA 1012"},
+			"set intruder intruder intruder-confirmed intruder-restored intruder-restored cancel reset amended intruder intruder intruder-confirmed", ""},
+		{"the partition is unset while another is set", []string{"OP part 1", "CL part 2", "5m", "BA 1011", "1m", "BA 1012"}, "unset set intruder intruder", ""},
 		{"the panel has confirmed it itself", []string{"CL part 1", "5m", "BA 1011", "BV 1012", "1s", "BA 1012"},
 			"set intruder intruder-confirmed intruder", ""},
 		{"unconfirmed when the window ends", []string{"CL part 1", "5m", "BA 1011", "29m59s", "due", "1s", "due", "due"},
@@ -131,6 +136,10 @@ func TestWhatItMeans(t *testing.T) {
 		{"tamper by an engineer", []string{"LB", "TA 1012", "LX", "10m", "HA 1021"}, "engineer tamper engineer-restored hold-up", ""},
 		{"over when it is restored and the PA is reset", []string{"HA 1021", "HR 1021", "OR", "text PA R", "1h", "HA 1022"},
 			"hold-up hold-up-restored reset amended hold-up", ""},
+		{"and begins anew, with its two minutes", []string{"HA 1021", "HR 1021", "OR", "text PA R", "10m", "HA 1021", "1m", "HA 1021"},
+			"hold-up hold-up-restored reset amended hold-up hold-up", ""},
+		{"and is confirmed anew", []string{"HA 1021", "HA 1022", "HR 1021", "HR 1022", "OR", "text PA R", "10m", "HA 1021", "HA 1022"},
+			"hold-up hold-up hold-up-confirmed hold-up-restored hold-up-restored reset amended hold-up hold-up hold-up-confirmed", ""},
 		{"the panel has confirmed the hold-up itself", []string{"HA 1021", "HV 1022", "1m", "HA 1022"}, "hold-up hold-up-confirmed hold-up", ""},
 		{"a hold-up that stays alone", []string{"HA 1021", "7h59m59s", "due", "1s", "due"}, "hold-up unconfirmed", "Hold-up alarm in Till 1 was not confirmed within 8 h"},
 
@@ -151,6 +160,8 @@ func TestWhatItMeans(t *testing.T) {
 			"intruder cancel reset amended intruder-restored", "Intruder alarm restored in Stock room (zone 1011), partition 1. Intruder alarm is over: restored, cancelled, reset"},
 		{"the text comes after a restart", []string{"BA 1011", "BC", "BR 1011", "OR", "restart", "text SYS R"},
 			"intruder cancel intruder-restored reset amended", "Reset. Intruder alarm is over: restored, cancelled, reset"},
+		{"the panel names another partition with the alarm", []string{"BA 1011 part 9", "BR 1011", "BC", "OR", "text SYS R"},
+			"intruder intruder-restored cancel reset amended", "Reset. Intruder alarm is over: restored, cancelled, reset"},
 		{"a reset of the PA ends no intruder alarm", []string{"BA 1011", "BC", "BR 1011", "OR", "text PA R"}, "intruder cancel intruder-restored reset amended", ""},
 		{"a reset without its text ends nothing", []string{"BA 1011", "BR 1011", "OR", "BC"},
 			"intruder intruder-restored reset cancel", "Alarm cancelled"},
@@ -216,6 +227,16 @@ func TestConfirmedInOneBreath(t *testing.T) {
 	}
 }
 
+func TestAlarmAfterSetInOneBreath(t *testing.T) {
+	s := newBigShop(t)
+	s.tell("intruder", "CL part 1", "10s")
+	s.say("intruder", sigOf("BA 1011"), sigOf("CR part 1"))
+	s.tell("intruder", "10s", "BA 1012")
+	if got, want := s.kinds(), "set intruder alarm-after-set intruder intruder-confirmed"; got != want {
+		t.Errorf("journalled %q, want %q: the panel's own word alone", got, want)
+	}
+}
+
 func TestConfirmedEventSaysWhereAndStandsAfterItsAlarm(t *testing.T) {
 	s := newBigShop(t)
 	s.tell("intruder", "CL part 1", "5m", "BA 1011", "4m")
@@ -228,5 +249,12 @@ func TestConfirmedEventSaysWhereAndStandsAfterItsAlarm(t *testing.T) {
 	}
 	if text.Kind != edge.KindAmended || text.Amends != 3 {
 		t.Errorf("the text amends event %d (%+v), want the alarm, 3", text.Amends, text)
+	}
+	s.tell("intruder", "35m", "BA 1015 part 1")
+	s.say("intruder", sigOf("BA 1012")) // event 7, confirmed by event 8
+	s = s.restart()
+	s.say("intruder", sigOf("text OFFICE"))
+	if evs = s.events(); len(evs) != 9 || evs[7].Kind != edge.KindIntruderConfirmed || evs[8].Amends != 7 {
+		t.Errorf("after a restart the text amends event %d of %s, want the alarm, 7", evs[len(evs)-1].Amends, s.kinds())
 	}
 }
