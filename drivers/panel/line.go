@@ -85,7 +85,7 @@ func NewLine(o LineOptions) (*Line, error) {
 	l.set.serial.Clock = o.Clock
 	l.log = o.Log.With("panel", o.Panel)
 	if o.Lost {
-		l.state = Lost
+		l.state, l.byFrame = Lost, o.Driver.Polls // a panel that is asked proves that it is there, and an open port does not
 	}
 	l.faulty, l.tty = o.Faulty, o.Open
 	if l.tty == nil {
