@@ -63,6 +63,9 @@ const (
 	maxConns   = 512
 	maxStreams = 64
 	maxBody    = 16 << 10
+
+	// queryTimeout bounds what one request may make the ledger do: the next one waits for its reader.
+	queryTimeout = 10 * time.Second
 )
 
 // New makes the API.
@@ -118,15 +121,15 @@ func (a *API) Run(ctx context.Context, ln net.Listener) error {
 // Handler is the API without a listener.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", a.health)
+	mux.HandleFunc("GET /healthz", soon(a.health))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.o.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /api/v1/sites", a.sites)
-	mux.HandleFunc("GET /api/v1/sites/{id}/gaps", a.gaps)
-	mux.HandleFunc("GET /api/v1/events", a.events)
+	mux.HandleFunc("GET /api/v1/sites", soon(a.sites))
+	mux.HandleFunc("GET /api/v1/sites/{id}/gaps", soon(a.gaps))
+	mux.HandleFunc("GET /api/v1/events", soon(a.events))
 	mux.HandleFunc("GET /api/v1/events/stream", a.stream)
-	mux.HandleFunc("GET /api/v1/clips/{id}", a.clip)
-	mux.HandleFunc("POST /api/v1/sites/{id}/commands", a.postCommand)
-	mux.HandleFunc("GET /api/v1/commands/{id}", a.command)
+	mux.HandleFunc("GET /api/v1/clips/{id}", soon(a.clip))
+	mux.HandleFunc("POST /api/v1/sites/{id}/commands", soon(a.postCommand))
+	mux.HandleFunc("GET /api/v1/commands/{id}", soon(a.command))
 	for _, p := range []string{"/healthz", "/metrics", "/api/v1/sites", "/api/v1/sites/{id}/gaps", "/api/v1/events", "/api/v1/events/stream", "/api/v1/clips/{id}", "/api/v1/commands/{id}"} {
 		mux.HandleFunc(p, notAllowed("GET, HEAD"))
 	}
@@ -138,6 +141,15 @@ func (a *API) Handler() http.Handler {
 		mux.Handle("/", a.o.Console)
 	}
 	return guard(mux)
+}
+
+// soon gives a request's questions to the ledger their time. What a handler sends afterwards has a deadline of its own.
+func soon(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+		defer cancel()
+		h(w, r.WithContext(ctx))
+	}
 }
 
 func notAllowed(allow string) http.HandlerFunc {
@@ -173,7 +185,13 @@ func fail(w http.ResponseWriter, code int, sentence string) {
 
 // trouble is for errors of our own: they are logged here and not told.
 func (a *API) trouble(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
+	switch r.Context().Err() {
+	case context.DeadlineExceeded:
+		a.o.Log.Warn("a request took the ledger too long", "path", r.URL.Path, "err", err)
+		w.Header().Set("Retry-After", "5")
+		fail(w, http.StatusServiceUnavailable, "the SOC's ledger has not answered in time: ask again, or for less")
+		return
+	case context.Canceled:
 		return // nobody is listening
 	}
 	if errors.Is(err, ledger.ErrNotFound) {

@@ -476,6 +476,11 @@ func (f *front) listen(path, last string) (next func() string) {
 	}
 	in := bufio.NewScanner(resp.Body)
 	in.Buffer(nil, 1<<20)
+	return f.follow(in)
+}
+
+// follow returns what comes as "id:kind:text".
+func (f *front) follow(in *bufio.Scanner) (next func() string) {
 	return func() string {
 		f.t.Helper()
 		id := ""

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -72,6 +74,11 @@ func (a *API) file(w http.ResponseWriter, r *http.Request, c *ledger.Clip, part 
 		return
 	}
 	f, err := os.Open(a.o.ClipPath(c.Site, c.ID, part))
+	if errors.Is(err, fs.ErrNotExist) {
+		a.o.Log.Error("a stored file is gone; restore it from a backup", "site", c.Site, "clip", c.ID, "err", err)
+		fail(w, http.StatusNotFound, "the SOC has had this file, and it is gone from its disk")
+		return
+	}
 	if err != nil {
 		a.trouble(w, r, err)
 		return

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxSpan     = time.Hour // of a clip that is asked for
+	maxSpan     = 10 * time.Minute // of a clip that is asked for: no box cuts a longer one
 	bodyTimeout = 10 * time.Second
 	maxExpires  = 30 * 24 * time.Hour // a command is not for next year
 )
@@ -88,7 +88,7 @@ func (a *API) check(q *commandRequest) string {
 	case q.From.IsZero() || q.To.IsZero() || !q.From.Before(q.To):
 		return "from and to are two times, from before to"
 	case q.To.Sub(q.From) > maxSpan:
-		return "from and to are more than an hour apart"
+		return "from and to are more than 10 minutes apart: ask for several clips"
 	}
 	return ""
 }

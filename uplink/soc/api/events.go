@@ -84,7 +84,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 	if v.Has("lane") {
 		lane, err := edge.ParseLane(v.Get("lane"))
 		if err != nil {
-			fail(w, http.StatusBadRequest, err.Error())
+			fail(w, http.StatusBadRequest, fmt.Sprintf("lane %.40q is not urgent, routine or bulk", v.Get("lane")))
 			return
 		}
 		q.Lane = lane
@@ -103,11 +103,26 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) {
 		}
 		q.Max = int(n)
 	}
-	q.Max++ // one more tells whether this is the end
-	evs, err := a.o.Ledger.Events(r.Context(), q)
-	if err != nil {
-		a.trouble(w, r, err)
-		return
+	// Who knows an index that does not exist has it from a ledger that was restored since: what comes now gets the numbers
+	// that he takes for read.
+	if q.After > 0 {
+		switch head, _, err := a.o.Ledger.Head(r.Context()); {
+		case err != nil:
+			a.trouble(w, r, err)
+			return
+		case q.After > head:
+			fail(w, http.StatusConflict, fmt.Sprintf("after is %d and the newest event is %d: the SOC's ledger was restored from a backup; read on from an index not beyond that", q.After, head))
+			return
+		}
+	}
+	var evs []ledger.Event
+	q.Max++                  // one more tells whether this is the end
+	if q.Lane != edge.Bulk { // in which files travel, and no events
+		var err error
+		if evs, err = a.o.Ledger.Events(r.Context(), q); err != nil {
+			a.trouble(w, r, err)
+			return
+		}
 	}
 	out := items{}
 	if len(evs) == q.Max {

@@ -53,29 +53,38 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		return
+	}
 	s := &sse{API: a, w: w, ctl: http.NewResponseController(w)}
 	if err := s.run(r.Context(), after); err != nil && r.Context().Err() == nil {
 		a.o.Log.Info("an event stream ended", "err", err)
 	}
 }
 
-// run sends what is there after the index, then what changes.
+// run sends what is there after the index, then what changes. An index that does not exist is from a ledger that was
+// restored since: the reader is told to begin anew, for what comes now gets numbers that it takes for read.
 func (s *sse) run(ctx context.Context, after ledger.Index) error {
 	if err := s.write("retry: 1000\n\n"); err != nil {
 		return err
 	}
 	changed := s.o.Ledger.Changed()
-	top, at, err := s.o.Ledger.Head(ctx)
+	top, at, err := s.head(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.past(ctx, after, top); err != nil {
+	if after > top {
+		err = s.write(fmt.Sprintf("event: reset\nid: %d\ndata: {\"head\":%d}\n\n", top, top))
+	} else {
+		err = s.past(ctx, after, top)
+	}
+	if err != nil {
 		return err
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		evs, err := s.o.Ledger.Changes(ctx, at, page)
+		evs, err := s.ask(ctx, func(ctx context.Context) ([]ledger.Event, error) { return s.o.Ledger.Changes(ctx, at, page) })
 		if err != nil {
 			return err
 		}
@@ -90,7 +99,8 @@ func (s *sse) run(ctx context.Context, after ledger.Index) error {
 		case <-changed:
 			changed = s.o.Ledger.Changed()
 		case <-beat.C:
-			if err := s.write(": alive\n\n"); err != nil {
+			// The comment is for proxies; a page sees the event only.
+			if err := s.write(": alive\n\nevent: alive\ndata: {}\n\n"); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -102,34 +112,62 @@ func (s *sse) run(ctx context.Context, after ledger.Index) error {
 // past sends what was amended since the reader last heard, and then everything after its index up to top.
 func (s *sse) past(ctx context.Context, after, top ledger.Index) error {
 	if after > 0 {
-		born, err := s.o.Ledger.BornAt(ctx, after)
+		change, err := s.bornAt(ctx, after) // never 0: there are no holes up to top
 		if err != nil {
 			return err
 		}
-		if born > 0 {
-			if err := s.pages(ctx, ledger.Query{Through: after, Changed: born}); err != nil {
-				return err
+		if err := s.pages(ctx, func(ctx context.Context) ([]ledger.Event, error) {
+			evs, err := s.o.Ledger.Amended(ctx, after, change, page)
+			if n := len(evs); n > 0 {
+				change = evs[n-1].Change
 			}
+			return evs, err
+		}); err != nil {
+			return err
 		}
 	}
 	if after >= top {
 		return nil
 	}
-	return s.pages(ctx, ledger.Query{After: after, Through: top})
+	return s.pages(ctx, func(ctx context.Context) ([]ledger.Event, error) {
+		evs, err := s.o.Ledger.Events(ctx, ledger.Query{After: after, Through: top, Max: page})
+		if n := len(evs); n > 0 {
+			after = evs[n-1].Index
+		}
+		return evs, err
+	})
 }
 
-func (s *sse) pages(ctx context.Context, q ledger.Query) error {
-	q.Max = page
+// pages sends what next returns until that is nothing.
+func (s *sse) pages(ctx context.Context, next func(context.Context) ([]ledger.Event, error)) error {
 	for {
-		evs, err := s.o.Ledger.Events(ctx, q)
+		evs, err := s.ask(ctx, next)
 		if err != nil || len(evs) == 0 {
 			return err
 		}
 		if err := s.send(evs); err != nil {
 			return err
 		}
-		q.After = evs[len(evs)-1].Index
 	}
+}
+
+// ask gives one question to the ledger its time.
+func (s *sse) ask(ctx context.Context, f func(context.Context) ([]ledger.Event, error)) ([]ledger.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	return f(ctx)
+}
+
+func (s *sse) head(ctx context.Context) (ledger.Index, ledger.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	return s.o.Ledger.Head(ctx)
+}
+
+func (s *sse) bornAt(ctx context.Context, i ledger.Index) (ledger.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	return s.o.Ledger.BornAt(ctx, i)
 }
 
 func (s *sse) send(evs []ledger.Event) error {

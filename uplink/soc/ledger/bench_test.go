@@ -22,7 +22,7 @@ func BenchmarkGaps(b *testing.B) {
 			for _, q := range []string{
 				`INSERT INTO sites (id, kind, name, version, last_seen) VALUES ('1', '', '', '', 0)`,
 				`WITH RECURSIVE n(s) AS (SELECT 1 UNION ALL SELECT s + 1 FROM n WHERE s < 1000000)
-					INSERT INTO events SELECT s, s, s, '1', 'j', s, 1, 'fire', '', '', '', '', '', '', '', '[]', 0, 0, '', 0, 0, 0, '[]', x'', zeroblob(300), zeroblob(32), zeroblob(32), 1
+					INSERT INTO events SELECT s, s, s, '1', 'j', s, 1, 'fire', '', '', '', '', '', '', '', '[]', 0, 0, '', 0, 0, 0, '[]', x'', zeroblob(300), zeroblob(32), zeroblob(32), 1, '', ''
 					FROM n WHERE s % ?1 <> 0`,
 				`INSERT INTO spans SELECT site, journal, min(seq), max(seq) FROM (SELECT site, journal, seq, seq / ?1 AS run FROM events) GROUP BY run`,
 				`INSERT INTO journals SELECT '1', 'j', 1000000, 1000000, 1000000, count(*), 1 FROM events`,

@@ -22,9 +22,9 @@ func clipRow(ctx context.Context, q queryRower, id edge.ClipID) (Clip, error) {
 	var c Clip
 	var from, to int64
 	err := q.QueryRowContext(ctx, `SELECT id, site, camera, journal, seq, asked, from_ms, to_ms, state, reason, fact_sha, still_sha,
-		bytes, sha256, still FROM clips WHERE id = ?`, id).
+		bytes, sha256, still, still_has FROM clips WHERE id = ?`, id).
 		Scan(&c.ID, &c.Site, &c.Camera, &c.Journal, &c.Seq, &c.Asked, &from, &to, &c.State, &c.Reason, (*[]byte)(&c.FactSHA),
-			(*[]byte)(&c.StillSHA), &c.SizeBytes, (*[]byte)(&c.SHA256), &c.Still)
+			(*[]byte)(&c.StillSHA), &c.SizeBytes, (*[]byte)(&c.SHA256), &c.Still, (*[]byte)(&c.StillHas))
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, ErrNotFound
 	}
@@ -88,11 +88,10 @@ func (l *SQLite) ClipStored(ctx context.Context, site edge.SiteID, id edge.ClipI
 		var r sql.Result
 		var err error
 		if part == edge.PartStill {
-			r, err = tx.ExecContext(ctx, `UPDATE clips SET still = 1 WHERE id = ? AND site = ?`, id, site)
+			r, err = tx.ExecContext(ctx, `UPDATE clips SET still = 1, still_has = ? WHERE id = ? AND site = ?`, sha[:], id, site)
 		} else {
-			r, err = tx.ExecContext(ctx, `UPDATE clips SET state = 'ready', bytes = ?, sha256 = ?2,
-				reason = iif(fact_sha <> x'' AND fact_sha <> ?2, ?, iif(state = 'lost', '', reason)) WHERE id = ? AND site = ?`,
-				size, sha[:], mismatch, id, site)
+			r, err = tx.ExecContext(ctx, `UPDATE clips SET state = 'ready', bytes = ?, sha256 = ?, reason = iif(state = 'lost', '', reason)
+				WHERE id = ? AND site = ?`, size, sha[:], id, site)
 		}
 		if err != nil {
 			return err
@@ -100,6 +99,6 @@ func (l *SQLite) ClipStored(ctx context.Context, site edge.SiteID, id edge.ClipI
 		if n, err := r.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, ErrNotFound)
 		}
-		return nil
+		return compare(ctx, tx, site, id)
 	}})
 }

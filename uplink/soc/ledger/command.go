@@ -56,7 +56,7 @@ const maxOpen = 64
 
 // OpenCommands are those of a site without outcome that have not expired.
 func (l *SQLite) OpenCommands(ctx context.Context, site edge.SiteID, now time.Time) ([]edge.Command, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT `+commandColumns+` FROM commands WHERE site = ? AND state = 'sent' AND expires > ?
+	rows, err := l.links.QueryContext(ctx, `SELECT `+commandColumns+` FROM commands WHERE site = ? AND state = 'sent' AND expires > ?
 		ORDER BY expires LIMIT ?`, site, millis(now), maxOpen)
 	if err != nil {
 		return nil, fmt.Errorf("commands of site %s: %w", site, err)

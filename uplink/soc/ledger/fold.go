@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"sitewatch/edge"
+	"sitewatch/uplink/wire"
 )
 
 // fold brings amendments and their targets together, whichever came first: they may travel in different lanes.
@@ -32,6 +33,8 @@ func (a *appender) fold(ctx context.Context, e *Entry) error {
 		if err != nil {
 			continue // stored as it came; it has nothing to fold
 		}
+		// The stored bytes are as the box sent them; what it says may become part of an address.
+		ev.Clips = slices.DeleteFunc(ev.Clips, func(c edge.ClipRef) bool { return !wire.ValidID(string(c.ID)) })
 		waiting = append(waiting, ev)
 	}
 	if err := rows.Err(); err != nil {
@@ -110,29 +113,43 @@ func (a *appender) asked(ctx context.Context, c edge.ClipRef, seq edge.Seq) erro
 	return err
 }
 
-// mismatch is the reason of a clip whose stored file is not the one in the box's journal.
-const mismatch = "the stored file is not the one that the box's journal names"
+// Reasons of a clip of which a stored file is not the one in the box's journal.
+const (
+	mismatch      = "the stored file is not the one that the box's journal names"
+	stillMismatch = "the stored still is not the one that the box's journal names"
+)
 
-// clipFact takes clip-ready and clip-lost. The row exists unless the asking event is still on its way in another lane.
+// compare sets the reason of a clip by its digests: those of the stored files, and those in the box's journal.
+func compare(ctx context.Context, tx *sql.Tx, site edge.SiteID, id edge.ClipID) error {
+	_, err := tx.ExecContext(ctx, `UPDATE clips SET reason = CASE
+			WHEN sha256 <> x'' AND fact_sha <> x'' AND sha256 <> fact_sha THEN ?1
+			WHEN still_has <> x'' AND still_sha <> x'' AND still_has <> still_sha THEN ?2
+			WHEN reason IN (?1, ?2) THEN '' ELSE reason END
+		WHERE id = ? AND site = ? AND state <> 'lost'`, mismatch, stillMismatch, id, site)
+	return err
+}
+
+// clipFact takes clip-ready and clip-lost. The row exists unless the asking event is still on its way in another lane, or will
+// never come; a clip of which the box's journal tells is not one that nobody has asked for.
 func (a *appender) clipFact(ctx context.Context, c *edge.ClipFact, kind edge.Kind, seq edge.Seq) error {
 	if kind != edge.KindClipReady && kind != edge.KindClipLost {
 		return nil
 	}
 	if _, err := a.tx.ExecContext(ctx, `INSERT OR IGNORE INTO clips (id, site, camera, journal, seq, asked, from_ms, to_ms, state, reason, fact_sha, still_sha, bytes, sha256, still)
-		VALUES (?, ?, ?, ?, ?, 0, ?, ?, 'wanted', '', x'', x'', 0, x'', 0)`,
+		VALUES (?, ?, ?, ?, ?, 1, ?, ?, 'wanted', '', x'', x'', 0, x'', 0)`,
 		c.ID, a.batch.Site, c.Camera, a.batch.Journal, seq, millis(c.From), millis(c.To)); err != nil {
 		return err
 	}
 	if kind == edge.KindClipLost {
 		// A file that is here is worth more than the news that there is none.
-		_, err := a.tx.ExecContext(ctx, `UPDATE clips SET state = 'lost', reason = ? WHERE id = ? AND site = ? AND state <> 'ready'`,
-			c.Reason, c.ID, a.batch.Site)
+		_, err := a.tx.ExecContext(ctx, `UPDATE clips SET asked = 1, state = iif(state = 'ready', state, 'lost'), reason = iif(state = 'ready', reason, ?)
+			WHERE id = ? AND site = ?`, c.Reason, c.ID, a.batch.Site)
 		return err
 	}
-	_, err := a.tx.ExecContext(ctx, `UPDATE clips SET from_ms = ?, to_ms = ?, fact_sha = ?, still_sha = ?,
-		state = iif(state IN ('wanted', 'cutting'), 'uploading', state),
-		reason = CASE WHEN sha256 <> x'' AND sha256 <> ?3 THEN ? ELSE ? END
-		WHERE id = ? AND site = ?`,
-		millis(c.From), millis(c.To), blob(c.SHA256), blob(c.StillSHA256), mismatch, c.Reason, c.ID, a.batch.Site)
-	return err
+	if _, err := a.tx.ExecContext(ctx, `UPDATE clips SET asked = 1, from_ms = ?, to_ms = ?, fact_sha = ?, still_sha = ?, reason = ?,
+		state = iif(state IN ('wanted', 'cutting'), 'uploading', state) WHERE id = ? AND site = ?`,
+		millis(c.From), millis(c.To), blob(c.SHA256), blob(c.StillSHA256), c.Reason, c.ID, a.batch.Site); err != nil {
+		return err
+	}
+	return compare(ctx, a.tx, a.batch.Site, c.ID)
 }

@@ -59,6 +59,8 @@ type Ledger interface {
 	BornAt(ctx context.Context, i Index) (Change, error)
 	// Changes returns the events inserted or amended after c in the order of change.
 	Changes(ctx context.Context, c Change, max int) ([]Event, error)
+	// Amended returns those of the events up to through that were amended after c, in the order of change.
+	Amended(ctx context.Context, through Index, c Change, max int) ([]Event, error)
 	// Changed is closed at the next commit that inserts or amends an event.
 	Changed() <-chan struct{}
 
@@ -176,9 +178,8 @@ type Query struct {
 	Site    edge.SiteID
 	Kind    edge.Kind
 	Lane    edge.Lane
-	After   Index  // events with a larger index
-	Through Index  // and not over this one
-	Changed Change // only those amended after this change
+	After   Index // events with a larger index
+	Through Index // and not over this one
 	Max     int
 }
 
@@ -219,6 +220,7 @@ type Clip struct {
 	SizeBytes int64
 	SHA256    edge.HexBytes // of the stored clip file
 	Still     bool          // the still is stored
+	StillHas  edge.HexBytes // of the stored still; empty also for one that an older program stored
 }
 
 // MaxUnasked bounds the clips of a site that are here before their events.

@@ -66,7 +66,7 @@ func keepPresence(ctx context.Context, tx *sql.Tx, r *Raising) error {
 // Presence is what Raise has kept of sites and paths.
 func (l *SQLite) Presence(ctx context.Context) (Presence, error) {
 	var out Presence
-	rows, err := l.read.QueryContext(ctx, `SELECT id, name, last_seen, lost FROM sites ORDER BY id`)
+	rows, err := l.links.QueryContext(ctx, `SELECT id, name, last_seen, lost FROM sites ORDER BY id`)
 	if err != nil {
 		return out, fmt.Errorf("query absences: %w", err)
 	}
@@ -83,7 +83,7 @@ func (l *SQLite) Presence(ctx context.Context) (Presence, error) {
 	if err := rows.Err(); err != nil {
 		return out, err
 	}
-	paths, err := l.read.QueryContext(ctx, `SELECT site, path, heard, lost FROM paths ORDER BY site, path`)
+	paths, err := l.links.QueryContext(ctx, `SELECT site, path, heard, lost FROM paths ORDER BY site, path`)
 	if err != nil {
 		return out, fmt.Errorf("query paths: %w", err)
 	}
@@ -100,7 +100,7 @@ func (l *SQLite) Presence(ctx context.Context) (Presence, error) {
 	if err := paths.Err(); err != nil {
 		return out, err
 	}
-	err = l.read.QueryRowContext(ctx, `SELECT seq FROM events WHERE site = '' AND journal = ? AND kind = ? ORDER BY idx DESC LIMIT 1`, JournalSOC, edge.KindOutage).
+	err = l.links.QueryRowContext(ctx, `SELECT seq FROM events WHERE site = '' AND journal = ? AND kind = ? ORDER BY idx DESC LIMIT 1`, JournalSOC, edge.KindOutage).
 		Scan(&out.Outage)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return out, fmt.Errorf("query the outage: %w", err)

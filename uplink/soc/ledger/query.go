@@ -15,6 +15,21 @@ const eventColumns = `idx, change, site, journal, seq, lane, kind, code, panel, 
 
 // Events returns what q selects, oldest first.
 func (l *SQLite) Events(ctx context.Context, q Query) ([]Event, error) {
+	sel, args := q.sql()
+	return l.events(ctx, sel, args...)
+}
+
+// sql is the query after its FROM. It names its index: left to itself SQLite may walk the journals of all sites, or sort.
+func (q *Query) sql() (string, []any) {
+	index := "NOT INDEXED" // in the order of idx
+	switch {
+	case q.Site != "":
+		index = "INDEXED BY events_site"
+	case q.Kind != "":
+		index = "INDEXED BY events_kind"
+	case q.Lane != 0:
+		index = "INDEXED BY events_lane"
+	}
 	where := []string{"idx > ?"}
 	args := []any{q.After}
 	add := func(cond string, arg any) {
@@ -32,16 +47,21 @@ func (l *SQLite) Events(ctx context.Context, q Query) ([]Event, error) {
 	if q.Lane != 0 {
 		add("lane = ?", q.Lane)
 	}
-	if q.Changed > 0 {
-		add("change > ?", q.Changed)
-	}
-	return l.events(ctx, "WHERE "+strings.Join(where, " AND ")+" ORDER BY idx LIMIT ?", append(args, q.Max)...)
+	return index + " WHERE " + strings.Join(where, " AND ") + " ORDER BY idx LIMIT ?", append(args, q.Max)
 }
 
 // Changes returns the events inserted or amended after c in the order of change.
 func (l *SQLite) Changes(ctx context.Context, c Change, max int) ([]Event, error) {
-	return l.events(ctx, "WHERE change > ? ORDER BY change LIMIT ?", c, max)
+	return l.events(ctx, "INDEXED BY events_change WHERE change > ? ORDER BY change LIMIT ?", c, max)
 }
+
+// Amended returns those of the events up to through that were amended after c, in the order of change. It looks at what has
+// changed since and at nothing else.
+func (l *SQLite) Amended(ctx context.Context, through Index, c Change, max int) ([]Event, error) {
+	return l.events(ctx, amended, c, through, max)
+}
+
+const amended = "INDEXED BY events_change WHERE change > ? AND idx <= ? ORDER BY change LIMIT ?"
 
 func (l *SQLite) events(ctx context.Context, rest string, args ...any) ([]Event, error) {
 	rows, err := l.read.QueryContext(ctx, "SELECT "+eventColumns+" FROM events "+rest, args...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -27,7 +28,8 @@ type Options struct {
 // SQLite is the ledger of one machine: one file, one writer, many readers.
 type SQLite struct {
 	write  *sql.DB // one connection, used by Run alone
-	read   *sql.DB
+	read   *sql.DB // for people and programs
+	links  *sql.DB // for boxes: none of them waits for a question that somebody asks of the whole ledger
 	log    *slog.Logger
 	writes chan *write // unbuffered: who writes waits for the commit anyhow
 
@@ -37,8 +39,11 @@ type SQLite struct {
 
 var _ Ledger = (*SQLite)(nil)
 
-// readers is how many queries may run beside the writer.
-const readers = 4
+// readers is how many queries may run beside the writer, linkReaders how many of those that boxes make.
+const (
+	readers     = 4
+	linkReaders = 2
+)
 
 // Open opens or makes the database and brings its schema up to date. Close it after Run has returned.
 func Open(ctx context.Context, o Options) (*SQLite, error) {
@@ -58,22 +63,32 @@ func Open(ctx context.Context, o Options) (*SQLite, error) {
 		l.write.Close()
 		return nil, fmt.Errorf("open ledger %s: %w", o.Path, err)
 	}
-	if l.read, err = sql.Open("sqlite3", dsn("&_query_only=true")); err != nil {
-		l.write.Close()
+	reader := func(n int) *sql.DB {
+		db, oerr := sql.Open("sqlite3", dsn("&_query_only=true"))
+		if oerr != nil {
+			err = errors.Join(err, oerr)
+			return nil
+		}
+		db.SetMaxOpenConns(n)
+		db.SetMaxIdleConns(n)
+		return db
+	}
+	if l.read, l.links = reader(readers), reader(linkReaders); err != nil {
+		l.Close()
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	l.read.SetMaxOpenConns(readers)
-	l.read.SetMaxIdleConns(readers)
 	return l, nil
 }
 
 // Close closes the database. Run must have returned.
 func (l *SQLite) Close() error {
-	rerr := l.read.Close()
-	if err := l.write.Close(); err != nil {
-		return err
+	var errs []error
+	for _, db := range []*sql.DB{l.read, l.links, l.write} { // the writer last: it takes the WAL away
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
 	}
-	return rerr
+	return errors.Join(errs...)
 }
 
 // migrate runs the numbered files that the database has not seen, each in a transaction of its own.
