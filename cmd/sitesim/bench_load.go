@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -12,10 +13,11 @@ func measureLoad(ctx context.Context, b *benchRun) (err error) {
 	if err := b.connected(ctx); err != nil {
 		return err
 	}
-	if b.Idle, err = b.alarms(ctx, b.n, alarmRate); err != nil {
+	rate := cmp.Or(b.Row.Rate, alarmRate)
+	if b.Idle, err = b.alarms(ctx, b.n, rate); err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
-	if err := b.load(ctx, float64(b.n)/alarmRate); err != nil {
+	if err := b.load(ctx, float64(b.n)/rate); err != nil {
 		return err
 	}
 	from, err := b.uploaded(ctx)
@@ -23,7 +25,7 @@ func measureLoad(ctx context.Context, b *benchRun) (err error) {
 		return err
 	}
 	began := b.clock.Now().Mono
-	if b.Loaded, err = b.alarms(ctx, b.n, alarmRate); err != nil {
+	if b.Loaded, err = b.alarms(ctx, b.n, rate); err != nil {
 		return fmt.Errorf("loaded: %w", err)
 	}
 	to, err := b.uploaded(ctx)

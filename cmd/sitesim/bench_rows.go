@@ -18,6 +18,8 @@ type benchRow struct {
 	Extra   bool        // measured only when it is named
 	measure func(context.Context, *benchRun) error
 
+	Rate float64 // alarms a second; 0: alarmRate
+
 	P50 float64 // most that the median under load may be, in medians of the idle link; 0: not asked
 	P99 float64 // the same of the 99th percentile
 	// OverMessage asks of the 99th percentile in terms of one message of 1.4 KB alone on the idle link instead.
@@ -41,7 +43,8 @@ func benchRows() []benchRow {
 			Line: link.Traits{Rate: 2 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10, Loss: 0.005}},
 		{Key: "20mbit", measure: measureLoad, Plain: true, Title: "20 Mbit/s, 20 ms, 256 KiB queue", P99: 2, Bulk: 0.80,
 			Line: link.Traits{Rate: 20 * mbit, Delay: 10 * time.Millisecond, Queue: 256 << 10}},
-		{Key: "256kbit", measure: measureLoad, Plain: true, Title: "256 kbit/s, 120 ms, 64 KiB queue", OverMessage: 2,
+		{Key: "256kbit", measure: measureLoad, Plain: true, Title: "256 kbit/s, 120 ms, 64 KiB queue", OverMessage: 2, Bulk: 0.80,
+			Rate: 2, // seven a second would be a fifth of this line
 			Line: link.Traits{Rate: 256 * kbit, Delay: 60 * time.Millisecond, Queue: 64 << 10}},
 		{Key: "ef", measure: measureLoad, Extra: true, Title: "2 Mbit/s, 50 ms, 256 KiB queue, routers honour DSCP", P50: 1.2, P99: 1.5, Bulk: 0.85,
 			Line: link.Traits{Rate: 2 * mbit, Delay: 25 * time.Millisecond, Queue: 256 << 10, Priority: true}},
