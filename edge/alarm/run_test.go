@@ -58,3 +58,30 @@ func TestRunSaysWhatTimeAloneMakesTrue(t *testing.T) {
 		s.stop()
 	})
 }
+
+// TestWhatIsOverIsForgotten: what nothing asks for any more leaves no row.
+func TestWhatIsOverIsForgotten(t *testing.T) {
+	s := newBigShop(t)
+	s.tell("intruder", "CL part 1", "10s", "BA 1011", "BA 1012", "TA 1013", "HA 1021", "BR 1011", "BR 1012", "TR 1013", "HR 1021", "BC")
+	for _, reset := range []string{"SYS R", "PA R", "TAMP R"} {
+		s.say("intruder", sigOf("OR"))
+		s.tell("intruder", "text "+reset)
+	}
+	rows := func(want int) {
+		t.Helper()
+		s.due()
+		_, alarms, err := s.j.PanelMeaning(t.Context(), "intruder")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(alarms) != want {
+			t.Errorf("%d alarms are remembered, want %d: %+v", len(alarms), want, alarms)
+		}
+	}
+	rows(4) // three zones are counted, and soon after set is said once
+	s.clock.Advance(24 * time.Hour)
+	rows(0)
+	s.tell("intruder", "BV 1011")
+	s.clock.Advance(time.Hour)
+	rows(0)
+}
