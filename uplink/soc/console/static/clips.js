@@ -1,6 +1,11 @@
-// Stills and clips of one card. A clip is asked for again and again until it is ready or lost; the still shows first.
+// Stills and clips of one card. A clip is asked for until it is ready or lost; the still shows first.
 
-const pause = 2000;
+import { ask, there } from "./ask.js";
+import { wait } from "./queue.js";
+
+const extra = 5; // a still that has not come soon after its clip does not come
+
+const address = (id, ending = "") => `/api/v1/clips/${encodeURIComponent(id)}${ending}`;
 
 export class Clips {
   constructor(card) {
@@ -12,6 +17,7 @@ export class Clips {
     this.states = new Map();
     this.ids = [];
     this.shown = "";
+    this.broken = ""; // the clip that could not be played
     this.card.dataset.clips = 0;
     this.play.addEventListener("click", () => this.start());
     card.addEventListener("keydown", (e) => {
@@ -32,34 +38,35 @@ export class Clips {
     this.draw();
   }
 
-  async follow(id) {
+  follow(id) {
     this.states.set(id, { state: "wanted", camera: "", reason: "" });
-    for (let after = 0; after < 5; ) { // a still that has not come soon after its clip does not come
-      await sleep(after === 0 && this.states.get(id).camera === "" ? 0 : pause);
-      if (!this.card.isConnected) return;
-      try {
-        const r = await fetch(`/api/v1/clips/${id}`);
-        if (!r.ok) continue;
-        const c = await r.json();
-        const still = this.states.get(id).still || await there(`/api/v1/clips/${id}.jpg`);
-        this.states.set(id, { ...c, still });
-        this.draw();
-        if (c.state === "lost" || c.state === "ready" && still) return;
-        if (c.state === "ready") after++;
-      } catch { /* the page says that the SOC is out of reach; this goes on when it is back */ }
-    }
+    let after = 0;
+    wait(id, Number(this.card.dataset.index), async () => {
+      if (!this.card.isConnected) return true;
+      const c = await ask(address(id));
+      const still = this.states.get(id).still || await there(address(id, ".jpg"));
+      this.states.set(id, { ...c, still });
+      this.draw();
+      return c.state === "lost" || c.state === "ready" && (still || ++after > extra);
+    });
+  }
+
+  words(c) {
+    if (!c) return "No camera";
+    if (c.state === "lost") return `No clip: ${c.reason || "lost"}`;
+    if (c.state === "ready") return this.broken === this.shown ? "This browser cannot play the clip." : "";
+    return { wanted: "Clip wanted", cutting: "Cutting clip", uploading: "Clip on its way" }[c.state] ?? c.state;
   }
 
   draw() {
     const c = this.states.get(this.shown);
-    this.note.textContent = !c ? "No camera" : c.state === "lost" ? `No clip: ${c.reason || "lost"}`
-      : c.state === "ready" ? "" : { wanted: "Clip wanted", cutting: "Cutting clip", uploading: "Clip on its way" }[c.state];
+    this.note.textContent = this.words(c);
     this.note.hidden = this.note.textContent === "";
     this.note.dataset.state = c?.state ?? "none";
     this.card.querySelector(".picture").dataset.state = c?.state ?? "none";
     if (c?.still && this.image.dataset.clip !== this.shown) {
       this.image.dataset.clip = this.shown;
-      this.image.src = `/api/v1/clips/${this.shown}.jpg`;
+      this.image.src = address(this.shown, ".jpg");
       this.image.alt = `Camera ${c.camera} at the moment of the alarm`;
     }
     this.image.hidden = !c?.still || this.video?.isConnected === true;
@@ -99,17 +106,17 @@ export class Clips {
 
   start() {
     if (this.play.hidden) return;
+    this.broken = "";
     const v = document.createElement("video");
     v.controls = true;
     v.muted = true;
     v.playsInline = true;
-    v.src = `/api/v1/clips/${this.shown}.mp4`;
+    v.src = address(this.shown, ".mp4");
     v.setAttribute("aria-label", `Clip of camera ${this.states.get(this.shown).camera}`);
     v.addEventListener("error", () => {
       this.stop();
+      this.broken = this.shown;
       this.draw();
-      this.note.textContent = "This browser cannot play the clip.";
-      this.note.hidden = false;
     });
     this.video = v;
     this.card.querySelector(".picture").append(v);
@@ -118,8 +125,3 @@ export class Clips {
     v.play().catch(() => { /* the controls are there */ });
   }
 }
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-
-// there asks without fetching: a still comes before its clip, and nothing announces it.
-const there = async (url) => (await fetch(url, { method: "HEAD" })).ok;

@@ -1,16 +1,17 @@
 // The list of sites and whether their boxes are connected. It is asked for every few seconds: nothing pushes it.
 
+import { ask } from "./ask.js";
 import { duration } from "./words.js";
 
 const every = 3000;
+const most = 300; // rows: those in trouble come first, the rest is counted
 
 export const names = new Map();
 
-export async function followSites(list, changed) {
+export async function followSites(list, count, changed) {
   for (;;) {
     try {
-      const r = await fetch("/api/v1/sites");
-      if (r.ok) draw(list, (await r.json()).items, changed);
+      draw(list, count, (await ask("/api/v1/sites")).items, changed);
     } catch { /* the page says that the SOC is out of reach */ }
     await new Promise((done) => setTimeout(done, every));
   }
@@ -26,12 +27,17 @@ function stateText(s) {
   return down.length === 0 ? "connected" : down.map((p) => `${p.path} ${silent(p.last_seen)}`).join(", ");
 }
 
-function draw(list, sites, changed) {
+function draw(list, count, sites, changed) {
   let renamed = false;
   sites.sort((a, b) => line(a) - line(b) || a.id.localeCompare(b.id)); // those in trouble first
-  const rows = sites.map((s) => {
+  for (const s of sites) {
     renamed ||= names.get(s.id) !== s.name;
     names.set(s.id, s.name);
+  }
+  const silent = sites.filter((s) => !s.connected).length;
+  count.textContent = silent > 0 ? `${silent} of ${sites.length} silent` : sites.length;
+  count.dataset.silent = silent > 0;
+  const rows = sites.slice(0, most).map((s) => {
     const li = document.createElement("li");
     li.dataset.connected = ["false", "partly", "true"][line(s)];
     const dot = document.createElement("span");
