@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -294,10 +295,22 @@ func TestTestPeriodTellsSilence(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		var got []string
+		var mu sync.Mutex
+		var reported []string
+		got := func() string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return fmt.Sprint(reported)
+		}
 		line, err := panel.NewLine(panel.LineOptions{Panel: "p", Driver: Driver, Port: "/dev/none", Sink: &slowSink{}, Clock: edge.NewSystemClock(),
 			Location: time.UTC, Log: options().Log, Open: func(context.Context) (panel.Port, error) { return ours, nil },
-			Report: func(_ context.Context, ev edge.Event) error { got = append(got, string(ev.Kind)); return nil }})
+			Report: func(_ context.Context, ev edge.Event) error {
+				mu.Lock()
+				defer mu.Unlock()
+				reported = append(reported, string(ev.Kind))
+				return nil
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,19 +332,16 @@ func TestTestPeriodTellsSilence(t *testing.T) {
 		time.Sleep(48 * time.Hour) // nothing is known yet
 		say()
 		time.Sleep(70 * time.Minute)
-		synctest.Wait()
-		if len(got) > 0 {
+		if got := got(); got != "[]" {
 			t.Errorf("after 70 min of 71: %v", got)
 		}
 		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		if fmt.Sprint(got) != "[panel-lost]" {
+		if got := got(); got != "[panel-lost]" {
 			t.Errorf("after 72 min: %v", got)
 		}
 		say()
 		time.Sleep(time.Second)
-		synctest.Wait()
-		if fmt.Sprint(got) != "[panel-lost panel-lost-restored]" {
+		if got := got(); got != "[panel-lost panel-lost-restored]" {
 			t.Errorf("after the next test: %v", got)
 		}
 		cancel()
