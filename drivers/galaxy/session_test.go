@@ -302,3 +302,23 @@ func BenchmarkBlockToSignal(b *testing.B) {
 		}
 	}
 }
+
+// TestBreakBeforeABlock: a transceiver that turns round sends a break, which the line reports as a damaged 00. The block behind it is
+// taken at once, and nothing is refused.
+func TestBreakBeforeABlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		sink := &slowSink{}
+		s := newSession(panel.NewSettings(nil), options())
+		var g errgroup.Group
+		g.Go(func() error { return s.Run(t.Context(), &badLine{ours, 0}, sink) })
+		g.Go(func() error { theirs.Write(append([]byte{0x00}, unhex(t, worked[2].hex)...)); return nil })
+		got := make([]byte, 3)
+		theirs.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := io.ReadFull(theirs, got); err != nil || !bytes.Equal(got, []byte{0x00, 0x38, 0xC7}) || len(sink.sigs) != 1 {
+			t.Errorf("got % X, %v and %d signals, want an acknowledgement at once", got, err, len(sink.sigs))
+		}
+		theirs.Close()
+		g.Wait()
+	})
+}
