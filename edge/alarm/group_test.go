@@ -17,8 +17,8 @@ func TestGroupsAsRead(t *testing.T) {
 	s := newBigShop(t)
 	count := func() int { return len(s.events()) }
 	before := count()
-	s.say("intruder", read("unset", "unset")...)
-	s.say("intruder", read("unset", "unset")...)
+	s.say("intruder", read("unset", "unset", "unset")...)
+	s.say("intruder", read("unset", "unset", "unset")...)
 	if n := count() - before; n != 0 {
 		t.Errorf("how the groups were found made %d events", n)
 	}
@@ -32,5 +32,17 @@ func TestGroupsAsRead(t *testing.T) {
 	}
 	if len(got) != 2 || got[0] != "set 1" || got[1] != "part-set 2" {
 		t.Errorf("got %q, want the two changes", got)
+	}
+	// A set without a group is of those that are known: the third was never more than a place in the panel's answer.
+	before = count()
+	s.tell("intruder", "CL user 003")
+	s.say("intruder", read("set", "set", "unset")...)
+	if n := count() - before; n != 1 {
+		t.Errorf("set, and read as set: %d events, want one", n)
+	}
+	s.say("intruder", read("set", "set", "set")...)
+	s.say("intruder", read("set", "set", "unset")...)
+	if evs := s.events(); len(evs) != before+2 || evs[before+1].Kind != edge.KindUnset || evs[before+1].Partition != "3" {
+		t.Errorf("a third group that was set and is not: %+v", evs[before+1:])
 	}
 }

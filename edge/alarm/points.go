@@ -37,8 +37,9 @@ func (p *past) read(s edge.Signal) (news edge.Signal, first, ok bool) {
 	return s, !stored, stored
 }
 
-// group says whether how a driver has read a whole partition (set, part set, unset; no zone) is news, or the first that is known.
-func group(s edge.Signal, states []journal.Partition) (first, news bool) {
+// group says whether how a driver has read a whole partition (set, part set, unset; no zone) is news, or the first that is known. A
+// panel tells of all groups that it could have: one that is unset, and that neither the configuration nor the panel has named, is none.
+func group(s edge.Signal, states []journal.Partition, panel Panel) (first, news bool) {
 	state, ok := setState(s.Kind)
 	if !ok {
 		return false, false
@@ -48,7 +49,12 @@ func group(s edge.Signal, states []journal.Partition) (first, news bool) {
 			return false, p.State != state
 		}
 	}
-	return true, false
+	for _, z := range panel.Zones {
+		if z.Partition == s.Partition {
+			return true, false
+		}
+	}
+	return state != journal.Unset, false
 }
 
 // note keeps what an ordinary signal says of a point.

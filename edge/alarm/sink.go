@@ -89,7 +89,7 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 		if sig.State {
 			var first, news bool
 			if _, whole := setState(sig.Kind); whole && sig.Zone == "" {
-				first, news = group(sig, c.view.states)
+				first, news = group(sig, c.view.states, s.desk.opt.Panels[s.panel])
 			} else {
 				sig, first, news = s.past.read(sig)
 			}
