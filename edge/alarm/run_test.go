@@ -79,6 +79,12 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 		}
 	}
 	rows(4) // three zones are counted, and soon after set is said once
+	s.tell("intruder", "OP part 1")
+	rows(0)
+	s.tell("intruder", "TA 1013", "TR 1013")
+	s.say("intruder", sigOf("OR"))
+	s.tell("intruder", "text TAMP R")
+	rows(1)
 	s.clock.Advance(24 * time.Hour)
 	rows(0)
 	s.tell("intruder", "BV 1011")
