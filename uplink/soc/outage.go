@@ -11,6 +11,7 @@ import (
 type outage struct {
 	open    bool
 	seq     edge.Seq      // of its event
+	opened  time.Duration // Mono when it was
 	joined  time.Duration // Mono when the last site joined
 	changed time.Duration // Mono when the last site joined or came back
 	amended time.Duration // Mono when its event was last amended
@@ -23,6 +24,7 @@ const (
 	holdBack    = 5 * time.Second  // the longest that a lost site waits for others that are silent, too
 	amendEvery  = 10 * time.Second // the outage's event is not amended more often
 	settleBeats = 6                // heartbeats without change after which an outage that is nearly over is over
+	outageMost  = 24 * time.Hour   // after which what is still missing is told site by site: that is no outage any more
 )
 
 // flood is how many sites may go silent together without being an outage.
@@ -73,7 +75,7 @@ func (p *presence) join(silent []*siteLine, now edge.Stamp) {
 		p.outage.dirty = true
 		return
 	}
-	p.outage = outage{open: true, joined: now.Mono, changed: now.Mono, amended: now.Mono}
+	p.outage = outage{open: true, opened: now.Mono, joined: now.Mono, changed: now.Mono, amended: now.Mono}
 	p.plan.opens = true
 	e := event(nil, edge.KindOutage, first, now, outageWhy(len(silent), len(p.told), p.present()), "")
 	e.Text = p.missingText()
@@ -93,8 +95,8 @@ func (p *presence) present() (n int) {
 	return n
 }
 
-// tend keeps an open outage's event true, and ends it when all are back, or nearly all and no more come: those that are
-// missing then are told one by one.
+// tend keeps an open outage's event true, and ends it when all are back, or nearly all and no more come, or when it has lasted for
+// outageMost: those that are missing then are told one by one.
 func (p *presence) tend(now edge.Stamp) {
 	if !p.outage.open || p.plan.opens {
 		return
@@ -110,7 +112,7 @@ func (p *presence) tend(now edge.Stamp) {
 		}
 	}
 	settled := now.Mono-p.outage.changed >= settleBeats*p.beat
-	if missing <= min(floodSites, total/10) || settled && missing <= p.flood() && missing <= total/2 {
+	if missing <= min(floodSites, total/10) || settled && missing <= p.flood() && missing <= total/2 || now.Mono-p.outage.opened >= outageMost {
 		p.close(missing, total, now)
 		return
 	}

@@ -85,6 +85,14 @@ func (p *presence) load(l ledger.Presence, now edge.Stamp) {
 	}
 	p.outage.seq, p.outage.changed, p.outage.amended = l.Outage, now.Mono, now.Mono
 	p.outage.joined = now.Mono - p.silence()
+	// The outage is at least as old as the silence of the last site in it. All get the time to come back before it ends.
+	var last time.Time
+	for _, s := range p.sites {
+		if h := s.heard(); s.loss == ledger.InOutage && h.After(last) {
+			last = h
+		}
+	}
+	p.outage.opened = now.Mono - max(0, min(now.Wall.Sub(last), outageMost-comeBack-p.silence()))
 }
 
 func (p *presence) site(id edge.SiteID, name string) *siteLine {

@@ -415,3 +415,63 @@ func TestAnOutageThatIsNearlyOverEnds(t *testing.T) {
 		t.Errorf("said %v", l.said)
 	}
 }
+
+// long lets much time pass in larger steps.
+func (l *lines) long(d time.Duration) {
+	for end := l.now.Mono + d; l.now.Mono < end; {
+		l.now.Mono += 5 * time.Second
+		l.now.Wall = l.now.Wall.Add(5 * time.Second)
+		for k, up := range l.up {
+			if up {
+				l.heard[k] = l.now
+			}
+			l.p.observe(edge.SiteID(k[0]), "", k[1], l.heard[k])
+		}
+		l.take(l.p.step(l.now))
+	}
+}
+
+func TestAnOutageThatNeverEndsIsToldSiteBySite(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		l := newLines(t, 10*time.Second)
+		for i := range 50 {
+			l.set(true, fmt.Sprint(1000+i), "")
+		}
+		l.run(time.Minute)
+		for i := range 30 {
+			l.set(false, fmt.Sprint(1000+i), "")
+		}
+		l.run(5 * time.Minute)
+		l.long(20 * time.Hour)
+		if restart {
+			l.restart(time.Minute)
+		}
+		l.long(3 * time.Hour)
+		if l.count(edge.KindOutage) != 1 || l.count(edge.KindOutage.Restored()) != 0 || l.count(edge.KindSiteLost) != 0 {
+			t.Fatalf("within a day was said %v", l.said)
+		}
+		l.long(time.Hour)
+		if l.count(edge.KindOutage.Restored()) != 1 || l.count(edge.KindSiteLost) != 30 || l.count(edge.KindOutage) != 1 {
+			t.Errorf("restart %v: after a day was said %v", restart, l.said)
+		}
+	}
+	// A SOC that was away for days gives everybody time to come back.
+	l := newLines(t, 10*time.Second)
+	for i := range 50 {
+		l.set(true, fmt.Sprint(1000+i), "")
+	}
+	l.run(time.Minute)
+	for i := range 30 {
+		l.set(false, fmt.Sprint(1000+i), "")
+	}
+	l.run(10 * time.Minute)
+	l.restart(72 * time.Hour)
+	l.run(40 * time.Second) // boxes wait that long between tries
+	for i := range 30 {
+		l.set(true, fmt.Sprint(1000+i), "")
+	}
+	l.run(10 * time.Minute)
+	if l.count(edge.KindSiteLost) != 0 || l.count(edge.KindOutage.Restored()) != 1 {
+		t.Errorf("after three days away was said %v", l.said)
+	}
+}
