@@ -40,7 +40,7 @@ func FuzzIngest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s := &Server{ca: ca, o: Options{Ledger: led, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), Heartbeat: time.Second}, hub: newHub(), metrics: newMetrics()}
+	s := &Server{ca: ca, o: Options{Ledger: led, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler), Heartbeat: time.Second}, hub: newHub(), metrics: newMetrics(), repeats: repeats{clock: edge.NewSystemClock()}}
 	const journal = "abababababababababababababababab"
 	f.Fuzz(func(t *testing.T, body []byte, seq uint64, lane int32, prev []byte, mono int64) {
 		x := &session{Server: s, site: "1", out: make(chan *wire.SocMessage, 64), sent: map[edge.CommandID]bool{}}

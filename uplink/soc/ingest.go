@@ -57,12 +57,12 @@ func (x *session) count(lane edge.Lane, out ledger.Outcome) {
 	x.metrics.odd.WithLabelValues("duplicate").Add(float64(out.Duplicate))
 	if n := len(out.Conflicts); n > 0 {
 		x.metrics.odd.WithLabelValues("conflict").Add(float64(n))
-		x.o.Log.Error("a box sent other events under numbers that are taken; the first ones stay", "site", x.site,
+		x.repeats.say(x.o.Log.Error, "conflict "+string(x.site), "a box sent other events under numbers that are taken; the first ones stay", "site", x.site,
 			"journal", x.journal, "lane", lane.String(), "seq", out.Conflicts[0], "count", n)
 	}
 	if n := len(out.Unchained); n > 0 {
 		x.metrics.odd.WithLabelValues("unchained").Add(float64(n))
-		x.o.Log.Error("events do not fit the hash chain of their journal", "site", x.site,
+		x.repeats.say(x.o.Log.Error, "unchained "+string(x.site), "events do not fit the hash chain of their journal", "site", x.site,
 			"journal", x.journal, "lane", lane.String(), "seq", out.Unchained[0], "count", n)
 	}
 }
@@ -94,7 +94,7 @@ func (x *session) entry(lane edge.Lane, r *wire.Record, now edge.Stamp) (ledger.
 	}
 	if err != nil {
 		x.metrics.odd.WithLabelValues("malformed").Inc()
-		x.o.Log.Warn("a box sent an event that cannot be read; it is kept as unknown", "site", x.site,
+		x.repeats.say(x.o.Log.Warn, "malformed "+string(x.site), "a box sent an event that cannot be read; it is kept as unknown", "site", x.site,
 			"journal", x.journal, "lane", lane.String(), "seq", e.Seq, "err", err)
 		ev = edge.Event{V: 1, Site: x.site, Journal: x.journal, Seq: e.Seq, Lane: lane, Kind: edge.KindUnknown,
 			Occurred: now.Wall, Clock: edge.ClockUnset, Recorded: edge.Stamp{Wall: now.Wall},
@@ -127,23 +127,37 @@ func (x *session) tidy(ev *edge.Event) {
 // which no wrong or stepped wall clock can spoil; older ones only have the wall clock.
 func (x *session) age(ev *edge.Event, now edge.Stamp) time.Duration {
 	if ev.Recorded.Boot == x.boot && x.boot != "" {
-		return now.Mono - (x.base + ev.Recorded.Mono)
+		return now.Mono - (x.base.at() + ev.Recorded.Mono)
 	}
 	return now.Wall.Sub(ev.Recorded.Wall)
 }
 
+// maxUnanswered bounds the commands that a Link has sent and has no outcome of. A box does one after the other and drops what
+// its queue of 16 does not hold.
+const maxUnanswered = 8
+
+// commands sends what is new. The box does a command once, whichever path it comes by, and the ledger keeps the first outcome.
 func (x *session) commands(ctx context.Context) error {
 	now := x.o.Clock.Now().Wall
 	open, err := x.o.Ledger.OpenCommands(ctx, x.site, now)
 	if err != nil {
 		return x.broke(ctx, err)
 	}
-	sent := make(map[edge.CommandID]bool, len(open)) // those that have an outcome are forgotten
+	sent := make(map[edge.CommandID]bool, maxUnanswered) // those that have an outcome are forgotten
 	for _, c := range open {
-		sent[c.ID] = true
 		if x.sent[c.ID] {
+			sent[c.ID] = true
+		}
+	}
+	x.sent, x.more = sent, false
+	for _, c := range open {
+		if sent[c.ID] {
 			continue
 		}
+		if x.more = len(sent) >= maxUnanswered; x.more {
+			break
+		}
+		sent[c.ID] = true
 		if err := x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Command{Command: &wire.Command{
 			Id: string(c.ID), Kind: c.Kind, Camera: string(c.Camera), Signer: c.Signer,
 			FromUnixMs: c.From.UnixMilli(), ToUnixMs: c.To.UnixMilli(), ExpiresUnixMs: c.Expires.UnixMilli(),
@@ -151,7 +165,6 @@ func (x *session) commands(ctx context.Context) error {
 			return err
 		}
 	}
-	x.sent = sent
 	return nil
 }
 
@@ -170,5 +183,6 @@ func (x *session) outcome(ctx context.Context, o *wire.CommandOutcome) error {
 	if err != nil {
 		return x.broke(ctx, err)
 	}
+	x.Nudge(x.site) // all of its links: there is room for another command, on the path by which this one came as well
 	return nil
 }

@@ -42,14 +42,13 @@ type session struct {
 	site    edge.SiteID
 	journal edge.JournalID
 	boot    edge.BootID
-	// base is the SOC's Mono at the box's Mono 0, by the fastest message so far: events of this boot are dated by it,
-	// however wrong the box's wall clock is.
-	base    time.Duration
+	base    base // dates events of this boot, however wrong the box's wall clock is
 	link    *link
-	last    edge.Seq              // newest event of the journal that the ledger has been told of on this stream
-	out     chan *wire.SocMessage // read by the stream's writer; as many as fit between two looks at a slow box
-	sent    map[edge.CommandID]bool
-	greeted atomic.Bool // the Welcome is on its way
+	last    edge.Seq                // newest event of the journal that the ledger has been told of on this stream
+	out     chan *wire.SocMessage   // read by the stream's writer; as many as fit between two looks at a slow box
+	sent    map[edge.CommandID]bool // commands without outcome
+	more    bool                    // others wait for these
+	greeted atomic.Bool             // the Welcome is on its way
 }
 
 // runLink is the one place where a stream's state is changed. A reader and a writer of their own feed it, so that it can
@@ -126,16 +125,19 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 	case l.nudge <- struct{}{}:
 	default: // somebody has nudged since join
 	}
+	hear := func(m *wire.BoxMessage) error {
+		silence.Reset(missed * x.o.Heartbeat)
+		now := x.o.Clock.Now()
+		l.touch(now)
+		heard = now.Wall
+		return x.message(ctx, m)
+	}
 	beat := time.NewTicker(x.o.Heartbeat)
 	defer beat.Stop()
 	for {
 		select {
 		case m := <-in:
-			silence.Reset(missed * x.o.Heartbeat)
-			now := x.o.Clock.Now()
-			l.touch(now)
-			heard = now.Wall
-			if err := x.message(ctx, m); err != nil {
+			if err := hear(m); err != nil {
 				return err
 			}
 		case <-beat.C:
@@ -143,6 +145,11 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 			if err := x.push(ctx, &wire.SocMessage{Message: &wire.SocMessage_Heartbeat{Heartbeat: &wire.Heartbeat{
 				TimeUnixMs: now.Wall.UnixMilli(), MonoNs: int64(now.Mono), Trust: x.ca.Digest()}}}); err != nil {
 				return err
+			}
+			if x.more { // those before them may have expired
+				if err := x.commands(ctx); err != nil {
+					return err
+				}
 			}
 		case <-l.nudge:
 			if err := x.commands(ctx); err != nil {
@@ -153,7 +160,15 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 		case err := <-broken:
 			return ended(err)
 		case <-silence.C:
-			return status.Error(codes.DeadlineExceeded, "the box has gone silent")
+			// What kept us from listening may have been ourselves, with a ledger that stalled.
+			select {
+			case m := <-in:
+				if err := hear(m); err != nil {
+					return err
+				}
+			default:
+				return status.Error(codes.DeadlineExceeded, "the box has gone silent")
+			}
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}
@@ -218,7 +233,7 @@ func (x *session) hello(ctx context.Context, h *wire.Hello) error {
 	}
 	now := x.o.Clock.Now()
 	x.journal, x.boot = edge.JournalID(h.GetJournal()), edge.BootID(h.GetBoot())
-	x.base = now.Mono - time.Duration(h.GetMonoNs())
+	x.base.take(time.Duration(h.GetMonoNs()), now.Mono)
 	w, err := x.o.Ledger.Hello(ctx, ledger.Hello{
 		Site: x.site, Kind: wire.Text(h.GetKind()), Name: wire.Text(h.GetName()), Version: wire.Text(h.GetVersion()),
 		Journal: x.journal, LastSeq: edge.Seq(h.GetLastSeq()), At: now.Wall, Synced: now.Synced,
@@ -285,6 +300,6 @@ func (x *session) told(ctx context.Context, last uint64) error {
 
 func (x *session) tick(mono int64) {
 	if mono > 0 {
-		x.base = min(x.base, x.o.Clock.Now().Mono-time.Duration(mono))
+		x.base.take(time.Duration(mono), x.o.Clock.Now().Mono)
 	}
 }

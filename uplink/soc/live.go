@@ -3,6 +3,7 @@ package soc
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -10,10 +11,53 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// live are the connections that boxes have now, so that one whose certificate is revoked can be ended at once.
+// live are the connections that boxes have now, so that one whose certificate is revoked can be ended at once, and those of
+// everybody else, who could take the place of boxes.
 type live struct {
-	mu    sync.Mutex
-	conns map[*liveConn]struct{}
+	mu     sync.Mutex
+	conns  map[*liveConn]struct{}
+	guests int
+	stay   time.Duration // of a guest
+}
+
+// Who shows no certificate that counts can enrol, which takes a second. The connections of such guests are few, and end whatever
+// is open on them.
+const (
+	maxGuests = 128
+	guestStay = time.Minute
+)
+
+var errGuests = errors.New("too many connections without a certificate that this SOC takes")
+
+// guestConn is a connection of somebody who has shown no certificate that counts.
+type guestConn struct {
+	net.Conn
+	end  *time.Timer
+	left sync.Once
+	in   *live
+}
+
+// Close ends the connection.
+func (c *guestConn) Close() error {
+	c.left.Do(func() {
+		c.end.Stop()
+		c.in.mu.Lock()
+		defer c.in.mu.Unlock()
+		c.in.guests--
+	})
+	return c.Conn.Close()
+}
+
+// guest takes the connection of one, nil when there are too many.
+func (l *live) guest(conn, raw net.Conn) net.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.guests >= maxGuests {
+		return nil
+	}
+	l.guests++
+	// The raw one: TLS would wait for a guest that does not read.
+	return &guestConn{Conn: conn, in: l, end: time.AfterFunc(l.stay, func() { raw.Close() })}
 }
 
 // liveConn is a connection on which a box has shown a certificate.
@@ -46,7 +90,8 @@ func (l *live) all() []*liveConn {
 // watched makes TLS credentials note each connection.
 type watched struct {
 	credentials.TransportCredentials
-	live *live
+	live  *live
+	admit func(chain []*x509.Certificate) (standing, error)
 }
 
 // ServerHandshake is TLS's, and notes the connection.
@@ -56,8 +101,16 @@ func (w *watched) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 		return conn, info, err
 	}
 	t, ok := info.(credentials.TLSInfo)
-	if !ok || len(t.State.PeerCertificates) == 0 {
-		return conn, info, nil // somebody who enrols
+	if !ok {
+		return conn, info, nil
+	}
+	if _, err := w.admit(t.State.PeerCertificates); err != nil {
+		g := w.live.guest(conn, raw)
+		if g == nil {
+			raw.Close()
+			return nil, nil, errGuests
+		}
+		return g, info, nil // somebody who enrols, or is told why he is not let in
 	}
 	c := &liveConn{Conn: conn, raw: raw, cert: t.State.PeerCertificates[0], in: w.live}
 	w.live.mu.Lock()
@@ -71,7 +124,7 @@ func (w *watched) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 
 // Clone copies the credentials; what they note stays one.
 func (w *watched) Clone() credentials.TransportCredentials {
-	return &watched{w.TransportCredentials.Clone(), w.live}
+	return &watched{w.TransportCredentials.Clone(), w.live, w.admit}
 }
 
 // runTrust looks whether somebody has changed what is trusted, and ends the connections of boxes that are not any more.

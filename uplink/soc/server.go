@@ -61,6 +61,7 @@ type Server struct {
 	trusted uint64 // what the CA's refresh returned before the first box came
 	hub     *hub
 	store   *store
+	repeats repeats
 	metrics metrics
 	grpcm   *grpcprom.ServerMetrics
 	streams sync.WaitGroup // readers and writers of streams, which end with their handlers
@@ -105,7 +106,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{trusted: reads, o: o, ca: ca, claims: claims, boxes: known, hub: newHub(), store: st, metrics: newMetrics(), grpcm: grpcprom.NewServerMetrics()}
+	s := &Server{trusted: reads, o: o, ca: ca, claims: claims, boxes: known, hub: newHub(), store: st, repeats: repeats{clock: o.Clock}, live: live{stay: guestStay}, metrics: newMetrics(), grpcm: grpcprom.NewServerMetrics()}
 	for _, c := range append(s.metrics.all(), s.grpcm) {
 		if err := o.Registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -119,8 +120,10 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	g := s.grpcServer()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var trust sync.WaitGroup
+	var trust sync.WaitGroup // and what else goes on beside the boxes
 	trust.Go(func() { s.runTrust(ctx) })
+	trust.Go(func() { s.runRepeats(ctx) })
+	trust.Go(func() { s.runTidy(ctx) })
 	stop := context.AfterFunc(ctx, g.Stop) // streams never end by themselves: there is nothing to wait for
 	err := g.Serve(netutil.LimitListener(ln, maxConns))
 	if stop() {
@@ -152,7 +155,7 @@ func (s *Server) grpcServer() *grpc.Server {
 		return c.FullMethod() != wire.Enrolment_Enrol_FullMethodName
 	})
 	g := grpc.NewServer(
-		grpc.Creds(&watched{credentials.NewTLS(s.tls()), &s.live}),
+		grpc.Creds(&watched{credentials.NewTLS(s.tls()), &s.live, s.admit}),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes),
 		grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(maxStreams),

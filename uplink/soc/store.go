@@ -2,6 +2,7 @@ package soc
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"sitewatch/edge"
@@ -28,12 +30,15 @@ func ClipPath(dir string, site edge.SiteID, id edge.ClipID, part edge.FilePart) 
 // store keeps files that are on their way. A file is written beside its name as .part, which outlives the stream and
 // the process; the name appears when the digest is right and the bytes are synced.
 type store struct {
-	dir  string
-	free uint64
+	dir   string
+	free  uint64
+	avail func() (uint64, error) // bytes that the disk has for us
 
 	mu    sync.Mutex
 	open  map[string]*incoming // by final path: the newest stream that offers a file has it
 	wrong map[string]int       // files that came with a wrong digest, how often
+	kept  usage                // files that are complete
+	fresh usage                // those that were finished since the present count of all began
 }
 
 var (
@@ -51,45 +56,58 @@ func openStore(dir string, free uint64) (*store, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("open clips: %w", err)
 	}
-	return &store{dir: dir, free: free, open: map[string]*incoming{}, wrong: map[string]int{}}, nil
+	s := &store{dir: dir, free: free, open: map[string]*incoming{}, wrong: map[string]int{}, kept: usage{}, fresh: usage{}}
+	s.avail = s.statfs
+	return s, nil
 }
 
 // incoming is one file on its way. Its fields are guarded by mu: a newer stream may take the file away.
 type incoming struct {
 	st    *store
+	site  edge.SiteID
 	final string
 	part  string
 	want  [32]byte
 	size  int64
+	left  atomic.Int64 // bytes that are still to come, for the store to read
 
 	mu     sync.Mutex
 	f      *os.File // nil: finished, failed or taken over
 	offset int64
+	asked  int64 // offset at which the disk was last asked for room
 	sum    hash.Hash
 }
 
-// begin opens the part of a file, where an earlier stream left it. done means that the file is here in full already.
-func (s *store) begin(final string, size int64, want [32]byte) (in *incoming, done bool, err error) {
+// begin opens the part of a file, where an earlier stream left it. done means that the file is here in full already. right is
+// the digest of a file that may stay when another is offered, empty for none: any other is not what it should be, and goes.
+func (s *store) begin(site edge.SiteID, final string, size int64, want [32]byte, right []byte) (in *incoming, done bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(final), 0o750); err != nil {
 		return nil, false, err
 	}
-	if there, err := sameFile(final, size, want); err != nil || there {
-		return nil, there, err
+	there, err := fileDigest(final)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case bytes.Equal(there, want[:]):
+		return nil, true, nil
+	case there != nil && bytes.Equal(there, right):
+		return nil, false, errDiffers
+	case there != nil: // restored from a backup that was cut short, or rotten: kept for who wants to know, out of the way
+		if err := durable.Rename(final, final+badExt); err != nil {
+			return nil, false, err
+		}
 	}
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(s.dir, &fs); err != nil {
-		return nil, false, fmt.Errorf("statfs: %w", err)
-	}
-	if fs.Bavail*uint64(fs.Bsize) < s.free+uint64(size) {
-		return nil, false, errFull
-	}
-	in = &incoming{st: s, final: final, size: size, want: want, sum: sha256.New()}
+	in = &incoming{st: s, site: site, final: final, size: size, want: want, sum: sha256.New()}
 	// The digest is in the part's name: what is left of another file under the same id is never continued.
-	in.part = fmt.Sprintf("%s.%x.part", final, want[:4])
-	s.mu.Lock()
-	old := s.open[final]
-	s.open[final] = in
-	s.mu.Unlock()
+	in.part = fmt.Sprintf("%s.%x%s", final, want[:4], partExt)
+	in.left.Store(size)
+	if fi, err := os.Stat(in.part); err == nil && fi.Size() <= size {
+		in.left.Store(size - fi.Size())
+	}
+	old, err := s.reserve(in)
+	if err != nil {
+		return nil, false, err
+	}
 	if old != nil {
 		old.close()
 	}
@@ -117,12 +135,14 @@ func (s *store) begin(final string, size int64, want [32]byte) (in *incoming, do
 		in.f = nil
 		return in, false, err
 	}
+	in.left.Store(size - in.offset)
+	in.asked = in.offset
 	return in, false, nil
 }
 
 // sweep removes parts of other files that were offered under the same name.
 func (s *store) sweep(final, keep string) {
-	parts, err := filepath.Glob(final + ".*.part")
+	parts, err := filepath.Glob(final + ".*" + partExt)
 	if err != nil {
 		return // the pattern is ours: ids have no wildcards
 	}
@@ -143,9 +163,16 @@ func (in *incoming) write(offset int64, data []byte) (int64, error) {
 	case offset != in.offset || int64(len(data)) > in.size-offset:
 		return 0, errProtocol
 	}
+	if in.offset-in.asked >= askEvery {
+		if room, err := in.st.room(); err != nil || room == 0 {
+			return in.offset, cmp.Or(err, errFull)
+		}
+		in.asked = in.offset
+	}
 	n, err := in.f.Write(data)
 	in.sum.Write(data[:n])
 	in.offset += int64(n)
+	in.left.Store(in.size - in.offset)
 	if errors.Is(err, syscall.ENOSPC) {
 		return in.offset, errFull
 	}
@@ -179,7 +206,11 @@ func (in *incoming) finish() error {
 		return err
 	}
 	edge.Crash("soc digest checked before rename")
-	return durable.Rename(in.part, in.final)
+	if err := durable.Rename(in.part, in.final); err != nil {
+		return err
+	}
+	in.st.keep(in.site, in.size)
+	return nil
 }
 
 // close leaves the part for a later stream.
@@ -212,23 +243,19 @@ func (s *store) mismatched(final string) (again bool) {
 	return s.wrong[final] < maxWrong
 }
 
-// sameFile says whether path is there with this digest; errDiffers when it is there with another.
-func sameFile(path string, size int64, want [32]byte) (bool, error) {
+// fileDigest is that of the file, nil when there is none.
+func fileDigest(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err != nil {
-		return false, err
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, err
 	}
-	if n != size || !bytes.Equal(h.Sum(nil), want[:]) {
-		return false, errDiffers
-	}
-	return true, nil
+	return h.Sum(nil), nil
 }

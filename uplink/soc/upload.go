@@ -111,9 +111,10 @@ func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
 	if fact := factOf(c, part); len(fact) > 0 && !bytes.Equal(fact, u.sha[:]) {
 		return u.refuse("digest", "the digest is not the one in the box's journal", false)
 	}
-	in, done, err := u.store.begin(ClipPath(u.o.Clips, u.site, u.id, part), u.size, u.sha)
+	path := ClipPath(u.o.Clips, u.site, u.id, part)
+	in, done, err := u.store.begin(u.site, path, u.size, u.sha, u.right(c))
 	switch {
-	case errors.Is(err, errFull):
+	case errors.Is(err, errFull), errors.Is(err, errShare):
 		return u.refuse("full", err.Error(), true)
 	case errors.Is(err, errDiffers):
 		return u.refuse("digest", err.Error(), false)
@@ -125,6 +126,18 @@ func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
 	u.in, u.told = in, in.offset
 	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Resume{Resume: &wire.Resume{
 		Clip: o.GetClip(), Part: o.GetPart(), Offset: in.offset}}})
+}
+
+// right is the digest of a file that is here and may stay, empty when none may: the one that the ledger says was stored, unless
+// the box's journal has the digest of the one that is offered.
+func (u *receiving) right(c ledger.Clip) []byte {
+	switch {
+	case len(factOf(c, u.part)) > 0: // and it is that of the offer
+		return nil
+	case u.part == edge.PartStill:
+		return c.StillHas
+	}
+	return c.SHA256
 }
 
 // factOf is the digest in the box's journal, empty while that event has not arrived.
@@ -174,7 +187,7 @@ func (u *receiving) finish(ctx context.Context) error {
 	case err == nil:
 		return u.stored(ctx)
 	case errors.Is(err, errDigest):
-		u.o.Log.Warn("a file came with a wrong digest", "site", u.site, "clip", u.id)
+		u.repeats.say(u.o.Log.Warn, "digest "+string(u.site), "a file came with a wrong digest", "site", u.site, "clip", u.id)
 		return u.refuse("digest", err.Error(), u.store.mismatched(in.final))
 	case errors.Is(err, errTaken):
 		return status.Error(codes.Aborted, err.Error())
@@ -212,7 +225,7 @@ func (u *receiving) state(ctx context.Context, c *wire.ClipState) error {
 
 func (u *receiving) refuse(what, reason string, again bool) error {
 	u.metrics.refused.WithLabelValues(what).Inc()
-	u.o.Log.Warn("a file is refused", "site", u.site, "clip", wire.Text(string(u.id)), "err", reason)
+	u.repeats.say(u.o.Log.Warn, "refused "+what+" "+string(u.site), "a file is refused", "site", u.site, "clip", wire.Text(string(u.id)), "err", reason)
 	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Refused{Refused: &wire.Refused{
 		Clip: wire.Text(string(u.id)), Part: wire.Part(u.part), Reason: reason, Again: again}}})
 }

@@ -148,11 +148,11 @@ func TestQueriesUseTheirIndex(t *testing.T) {
 		return strings.Join(out, "; ")
 	}
 	for want, q := range map[string]Query{
-		"SEARCH events USING INTEGER PRIMARY KEY (rowid>?)":                      {After: 1},
-		"SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)":          {After: 1, Through: 9},
-		"SEARCH events USING INDEX events_site (site=? AND idx>?)":             {Site: "1", After: 1, Lane: edge.Urgent, Kind: edge.KindFire},
-		"SEARCH events USING INDEX events_kind (kind=? AND idx>?)":             {Kind: edge.KindFire, Lane: edge.Urgent},
-		"SEARCH events USING INDEX events_lane (lane=? AND idx>?)":             {Lane: edge.Urgent, After: 5},
+		"SEARCH events USING INTEGER PRIMARY KEY (rowid>?)":                  {After: 1},
+		"SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)":      {After: 1, Through: 9},
+		"SEARCH events USING INDEX events_site (site=? AND idx>?)":           {Site: "1", After: 1, Lane: edge.Urgent, Kind: edge.KindFire},
+		"SEARCH events USING INDEX events_kind (kind=? AND idx>?)":           {Kind: edge.KindFire, Lane: edge.Urgent},
+		"SEARCH events USING INDEX events_lane (lane=? AND idx>?)":           {Lane: edge.Urgent, After: 5},
 		"SEARCH events USING INDEX events_lane (lane=? AND idx>? AND idx<?)": {Lane: edge.Urgent, Through: 5},
 	} {
 		sel, args := q.sql()

@@ -1,0 +1,84 @@
+package soc
+
+import (
+	"crypto/tls"
+	"testing"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/uplink/wire"
+)
+
+// guest connects by TLS alone; in says whether the SOC speaks to it.
+func (c *centre) guest(certs ...tls.Certificate) (conn *tls.Conn, in bool) {
+	c.t.Helper()
+	conn, err := tls.Dial("tcp", c.addr, &tls.Config{InsecureSkipVerify: true, ServerName: wire.ServerName, NextProtos: []string{"h2"}, Certificates: certs})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { conn.Close() })
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, err = conn.Read(make([]byte, 1)) // of the SETTINGS with which every HTTP/2 server begins
+	return conn, err == nil
+}
+
+func (l *live) present() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.guests
+}
+
+func TestGuestsAreFewAndLeave(t *testing.T) {
+	c := newCentre(t)
+	box := c.enrol("1")
+	foreign := newCentre(t).enrol("1")
+	for range 100 {
+		if c.s.live.present() == 0 { // the enrolment's connection has ended
+			break
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	c.s.live.mu.Lock()
+	c.s.live.stay = 3 * time.Second
+	c.s.live.mu.Unlock()
+	var conns []*tls.Conn
+	for i := range maxGuests {
+		certs := []tls.Certificate{foreign}[:i%2]
+		conn, in := c.guest(certs...)
+		if !in {
+			t.Fatalf("guest %d is not let in", i)
+		}
+		conns = append(conns, conn)
+	}
+	if _, in := c.guest(); in {
+		t.Errorf("guest %d is let in", maxGuests)
+	}
+	if _, in := c.guest(foreign); in {
+		t.Error("a certificate by somebody else makes a box of a guest")
+	}
+	l := c.link("1", box)
+	l.welcome()
+	// Whatever they do, they go.
+	for _, conn := range conns {
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for {
+			if _, err := conn.Read(make([]byte, 4096)); err != nil {
+				if e, ok := err.(interface{ Timeout() bool }); ok && e.Timeout() {
+					t.Fatal("a guest may stay for ever")
+				}
+				break
+			}
+		}
+	}
+	for n := 0; c.s.live.present() > 0; n++ {
+		if n == 500 {
+			t.Fatalf("%d guests are counted that have gone", c.s.live.present())
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	l.send(wire.Lane_LANE_URGENT, l.event(1, edge.KindFire, nil))
+	l.ack(1)
+	if _, in := c.guest(); !in {
+		t.Error("nobody is let in after them")
+	}
+}
