@@ -126,10 +126,11 @@ func toStrings(ids []edge.CameraID) []string {
 // Motions returns how many motion intervals came since the start: while the site was unset, and while it was set.
 func (d *Desk) Motions() (counted, sent uint64) { return d.motionsCounted.Load(), d.motionsSent.Load() }
 
-// Set says whether any partition of the site is set or part set, as the panels last said.
+// Set says whether any partition of the site is set or part set, as the panels last said. A panel that the site has no more
+// says nothing.
 func (d *Desk) Set() bool {
 	for _, p := range d.opt.Journal.Partitions() {
-		if p.State != journal.Unset {
+		if _, there := d.opt.Panels[p.Panel]; there && p.State != journal.Unset {
 			return true
 		}
 	}

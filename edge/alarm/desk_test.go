@@ -667,3 +667,16 @@ func TestNothingIsAckedWhileTheDiskFails(t *testing.T) {
 		t.Errorf("events = %s, want one fire", got)
 	}
 }
+
+// A panel that was taken out of the configuration while it was set must not keep the site set for ever.
+func TestPanelThatIsGoneSetsNothing(t *testing.T) {
+	s := newShop(t)
+	s.say("gone", edge.Signal{Code: "CL", Partition: "1"})
+	if s.Set() {
+		t.Error("the site is set by a panel that it does not have")
+	}
+	s.say("intruder", edge.Signal{Code: "CL", Partition: "1"})
+	if !s.Set() {
+		t.Error("the site is not set")
+	}
+}

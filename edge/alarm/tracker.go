@@ -70,6 +70,9 @@ func (t *tracker) track(s edge.Signal, states []journal.Partition) outcome {
 				ID: edge.ClipID(edge.NewID()), Camera: cam, From: s.At.Wall.Add(-t.before), To: s.At.Wall.Add(t.after),
 			})
 		}
+		if s.Old && len(ev.Clips) > 0 {
+			ev.Why += "; the pictures are of its arrival, not of when it happened"
+		}
 	}
 	return outcome{ev, t.partitions(ev, s.At, states)}
 }

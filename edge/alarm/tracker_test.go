@@ -47,7 +47,7 @@ func TestTrack(t *testing.T) {
 		{"hold-up by a user is duress", edge.Signal{Code: "HA", User: "003"},
 			edge.Event{Kind: "duress", Code: "HA", User: "003", Cameras: []edge.CameraID{"door"}, Why: "Duress: a code was entered under threat, user 003"}, "door", ""},
 		{"fire, sent late", edge.Signal{Code: "FA", Old: true, Said: longAgo},
-			edge.Event{Kind: "fire", Code: "FA", Occurred: longAgo, Cameras: []edge.CameraID{"door"}, Why: "Fire alarm; sent late by the panel from its buffer"}, "door", ""},
+			edge.Event{Kind: "fire", Code: "FA", Occurred: longAgo, Cameras: []edge.CameraID{"door"}, Why: "Fire alarm; sent late by the panel from its buffer; the pictures are of its arrival, not of when it happened"}, "door", ""},
 		{"a restore gets no clip", edge.Signal{Code: "BR", Zone: "1011"},
 			edge.Event{Kind: "intruder-restored", Code: "BR", Zone: "1011", ZoneName: "Stock room", Partition: "1",
 				Cameras: []edge.CameraID{"stockroom", "aisle"}, Why: "Intruder alarm restored in Stock room (zone 1011), partition 1"}, "", ""},
