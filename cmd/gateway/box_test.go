@@ -196,7 +196,7 @@ func TestSOCAwayThenBack(t *testing.T) {
 	s.kill("soc")
 	l.must(blkAccount, ack)
 	for i := range 20 {
-		if got := l.sayBytes(galaxyBlock('N', fmt.Sprintf("ti11:%02d/BA1011", i)), 2500*time.Millisecond); got != ack {
+		if got := l.sayBytes(galaxyBlock('N', fmt.Sprintf("ti11:%02d/FA1011", i)), 2500*time.Millisecond); got != ack {
 			t.Fatalf("answer while the SOC is away is %q, want %q", got, ack)
 		}
 	}
@@ -226,10 +226,10 @@ func (s *site) count(kind string) (n int) {
 	return n
 }
 
-// alarms returns the intruder events at the SOC in their order.
+// alarms returns the fires at the SOC in their order.
 func (s *site) alarms() (as []socEvent) {
 	for _, e := range s.events() {
-		if e.Kind == "intruder" {
+		if e.Kind == "fire" {
 			as = append(as, e)
 		}
 	}

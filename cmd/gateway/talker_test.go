@@ -131,12 +131,12 @@ func (k *talker) talk() {
 	}
 }
 
-// block is the n-th: mostly an intruder, now and then a fault, which goes by the routine lane.
+// block is the n-th: mostly a fire, for so many intruder alarms would be held, now and then a fault, which goes by the routine lane.
 func (k *talker) block(n int) (raw []byte, lane string) {
-	code, lane := fmt.Sprintf("BA%04d", 2000+n%1000), "urgent"
+	code, lane := fmt.Sprintf("FA%04d", 2000+n%1000), "urgent"
 	switch {
 	case k.every > 0 && n%k.every == 0:
-		code = "BA1011"
+		code = "FA1011"
 	case n%5 == 4:
 		code, lane = fmt.Sprintf("BT%04d", 2000+n%1000), "routine"
 	}

@@ -46,7 +46,8 @@ func (p *benchPanel) account(ctx context.Context) error {
 // alarm says the next alarm and returns when the box has acked it.
 func (p *benchPanel) alarm(ctx context.Context) error {
 	p.said++
-	f, err := panelEvent{Code: "BA", Zone: "1011", User: fmt.Sprintf("%03d", p.said%1000), At: p.clock.Now().Wall}.block(false, 1)
+	// A fire, for the fourth intruder alarm of one zone would be held in the routine lane.
+	f, err := panelEvent{Code: "FA", Zone: "1011", User: fmt.Sprintf("%03d", p.said%1000), At: p.clock.Now().Wall}.block(false, 1)
 	if err != nil {
 		return err
 	}
