@@ -51,7 +51,8 @@ func TestSwinger(t *testing.T) {
 		{"a day later", []string{"CL part 1", "BA 1011", "BA 1011", "BA 1011", "24h1s", "BA 1011"}, edge.KindIntruder, "U U U U"},
 		{"over does not make it new", []string{"CL part 1", "BA 1011", "BA 1011", "BA 1011", "BR 1011", "BC", "OR", "text SYS R", "due", "BA 1011"},
 			edge.KindIntruder, "U U U u R(swinger)"},
-		{"tamper", []string{"TA 1011", "TA 1011", "TA 1011", "TA 1011"}, edge.KindTamper, "U U U R(swinger)"},
+		{"tamper", []string{"OP part 1", "TA 1011", "TA 1011", "TA 1011", "TA 1011"}, edge.KindTamper, "U U U R(swinger)"},
+		{"nobody has ever said what is set", many("BA 1011", 30), edge.KindIntruder, "U" + strings.Repeat(" U", 29)},
 		{"fire is never held", many("FA 1011", 30), edge.KindFire, "U" + strings.Repeat(" U", 29)},
 		{"hold-up is never held", many("HA 1021", 30), edge.KindHoldUp, "U" + strings.Repeat(" U", 29)},
 		{"panic is never held", many("PA 1021", 30), edge.KindPanic, "U" + strings.Repeat(" U", 29)},
@@ -90,6 +91,7 @@ func many(line string, n int) (out []string) {
 
 func TestStorm(t *testing.T) {
 	s := newBigShop(t)
+	s.tell("intruder", "OP")
 	for i := range 30 {
 		s.tell("intruder", fmt.Sprintf("BA %d", 2000+i), "1s") // each zone's first
 	}
@@ -117,8 +119,8 @@ func TestEngineer(t *testing.T) {
 		kinds string
 		want  string // of intruder
 	}{
-		{"intruders are held while he is at work", []string{"BA 1011", "LB", "BA 1012", "BR 1012", "LX", "BA 1012"},
-			"intruder engineer intruder intruder-restored engineer-restored intruder", "U R(engineer) r(engineer) U"},
+		{"intruders are held while he is at work", []string{"OP", "BA 1011", "LB", "BA 1012", "BR 1012", "LX", "BA 1012"},
+			"unset intruder engineer intruder intruder-restored engineer-restored intruder", "U R(engineer) r(engineer) U"},
 		{"of the whole site", []string{"LB", "io: BA 301"}, "engineer intruder", "R(engineer)"},
 		{"over a restart", []string{"LB", "restart", "BA 1012"}, "engineer intruder", "R(engineer)"},
 		{"over a reboot", []string{"LB", "reboot", "1h", "BA 1012"}, "engineer intruder", "R(engineer)"},

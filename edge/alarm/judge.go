@@ -77,7 +77,7 @@ func (p *past) alarm(ev *edge.Event, s edge.Signal, v *view, entry int) (beside 
 	p.count(a, s, ev)
 	a.Partition, a.Seq, a.Entry, a.Seen = ev.Partition, 0, entry, false
 	a.Over, a.Restored, a.Cancelled, a.Reset = false, false, false, false
-	a.Held = p.hold(a, kept, s.At, mode, atWork)
+	a.Held = p.hold(a, kept, s.At, !v.unsaid(), mode, atWork)
 	if a.Held != "" { // it is in the journal, and changes nothing of what counts
 		ev.Held, ev.Clips = a.Held, nil
 		ev.Why += "; " + heldWords(a, p.rules)
@@ -87,7 +87,7 @@ func (p *past) alarm(ev *edge.Event, s edge.Signal, v *view, entry int) (beside 
 		a.First = s.At
 	}
 	a.At, a.Old, a.Said = s.At, s.Old, s.Said
-	a.Cause = counts(ev.Kind, source, p.desk.panels[p.panel].Zones[ev.Zone].Route, set, atWork)
+	a.Cause = counts(ev.Kind, source, p.desk.panels[p.panel].Zones[ev.Zone].Route, set || v.unsaid(), atWork)
 	a.Pending = a.Pending || a.Cause && a.Kind != edge.KindTamper
 	if sure, ok := p.confirm(ev, *a, was, s.At, v); ok {
 		beside = append(beside, sure)
@@ -116,8 +116,9 @@ func (p *past) count(a *journal.Alarm, s edge.Signal, ev *edge.Event) {
 }
 
 // hold says why an alarm goes in the routine lane, "" when it does not. The first of a zone in a set period never does, unless an
-// engineer is at work.
-func (p *past) hold(a *journal.Alarm, kept bool, now edge.Stamp, mode edge.Kind, atWork bool) string {
+// engineer is at work. Where nobody has ever said what is set there are no such periods (known is false), and nothing is held for its
+// number.
+func (p *past) hold(a *journal.Alarm, kept bool, now edge.Stamp, known bool, mode edge.Kind, atWork bool) string {
 	if !a.Kind.MayBeHeld() {
 		return ""
 	}
@@ -126,6 +127,7 @@ func (p *past) hold(a *journal.Alarm, kept bool, now edge.Stamp, mode edge.Kind,
 	}
 	storm := p.storm(now)
 	switch {
+	case !known:
 	case a.Times > uint64(p.rules.Swinger):
 		return heldSwinger
 	case storm && (a.Times > 1 || !kept):

@@ -196,6 +196,9 @@ func (v *view) set(panel edge.PanelID, partition edge.PartitionID) (set bool, si
 	return set, since
 }
 
+// unsaid says that nobody at the site has ever said what is set. An intruder panel alarms when it is set: what it says then counts.
+func (v *view) unsaid() bool { return len(v.states) == 0 }
+
 // mode returns the mode of the site that holds intruder alarms at that moment.
 func (v *view) mode(now edge.Stamp, rules Rules) (kind edge.Kind, ok bool) {
 	for _, m := range v.modes {

@@ -183,7 +183,7 @@ func TestRefusedAlarmIsConfirmedOnce(t *testing.T) {
 func TestWhatAPanelMakesUpIsBounded(t *testing.T) {
 	tr := &tracker{panels: bigShop}
 	p := newPast("intruder", tr, Rules{}.withDefaults(), nil, nil, edge.Stamp{})
-	v := view{}
+	v := view{states: []journal.Partition{{Panel: "intruder", State: journal.Unset}}}
 	urgent, held := 0, 0
 	for i := range 20_000 {
 		sig := edge.Signal{Panel: "intruder", Code: "BA", Zone: edge.ZoneID(strings.Repeat("x", i%50)) + edge.ZoneID(rune('a'+i/50%26)) + edge.ZoneID(rune(0x4E00+i))}
