@@ -107,9 +107,18 @@ func (d *desk) site(id edge.SiteID, name string, online bool) {
 // event takes in an event that was recorded age ago.
 func (d *desk) event(e edge.Event, age time.Duration) edge.Seq {
 	d.t.Helper()
+	d.append(e.Site, d.entry(e, age))
+	return d.seq[e.Site]
+}
+
+func (d *desk) entry(e edge.Event, age time.Duration) ledger.Entry {
+	d.t.Helper()
 	d.seq[e.Site]++
 	now := time.Now()
 	e.V, e.Journal, e.Seq, e.Lane = 1, d.id, d.seq[e.Site], e.Kind.Lane()
+	if e.Held != "" {
+		e.Lane = edge.Routine
+	}
 	if e.Clock == "" {
 		e.Clock = edge.ClockSynced
 	}
@@ -118,11 +127,24 @@ func (d *desk) event(e edge.Event, age time.Duration) edge.Seq {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	if _, err := d.led.Append(d.t.Context(), ledger.Batch{Site: e.Site, Journal: d.id, Entries: []ledger.Entry{
-		{Seq: e.Seq, Lane: e.Lane, Body: body, Event: e, Received: now, Late: age > 30*time.Second}}}); err != nil {
+	return ledger.Entry{Seq: e.Seq, Lane: e.Lane, Body: body, Event: e, Received: now, Late: age > 30*time.Second}
+}
+
+func (d *desk) append(site edge.SiteID, entries ...ledger.Entry) {
+	d.t.Helper()
+	if _, err := d.led.Append(d.t.Context(), ledger.Batch{Site: site, Journal: d.id, Entries: entries}); err != nil {
 		d.t.Fatal(err)
 	}
-	return e.Seq
+}
+
+// flood takes in n events of a kind at once.
+func (d *desk) flood(site edge.SiteID, kind edge.Kind, n int) {
+	d.t.Helper()
+	entries := make([]ledger.Entry, n)
+	for i := range entries {
+		entries[i] = d.entry(edge.Event{Site: site, Kind: kind}, 0)
+	}
+	d.append(site, entries...)
 }
 
 func ref(camera edge.CameraID) edge.ClipRef {
