@@ -2,6 +2,7 @@ package soc
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -214,6 +215,13 @@ func TestAWrongFileOfTheSOCGivesWay(t *testing.T) {
 			l.send(wire.Lane_LANE_URGENT, l.event(1, edge.KindFire, func(e *edge.Event) { e.Clips = []edge.ClipRef{{ID: id, Camera: "door"}} }))
 			l.ack(1)
 			return errors.Join(c.led.ClipStored(t.Context(), "1", id, edge.FilePart(o.Part), int64(len(data)), [32]byte(o.Sha256)), os.WriteFile(path, data[:5], 0o640))
+		},
+		"the journal contradicts what was stored": func(c *centre, l *rawLink, id edge.ClipID, o *wire.Offer, path string) error {
+			l.send(wire.Lane_LANE_ROUTINE, l.event(1, edge.KindClipReady, func(e *edge.Event) {
+				e.Clip = &edge.ClipFact{ID: id, Camera: "door", SHA256: o.Sha256, StillSHA256: o.Sha256, SizeBytes: int64(len(data))}
+			}))
+			l.ack(1)
+			return errors.Join(c.led.ClipStored(t.Context(), "1", id, edge.FilePart(o.Part), 5, sha256.Sum256(data[:5])), os.WriteFile(path, data[:5], 0o640))
 		},
 		"the ledger has none": func(c *centre, l *rawLink, id edge.ClipID, o *wire.Offer, path string) error {
 			return os.WriteFile(path, data[:5], 0o640)
