@@ -206,4 +206,5 @@ func (a *API) trouble(w http.ResponseWriter, r *http.Request, err error) {
 type items struct {
 	Items any           `json:"items"`
 	Next  *ledger.Index `json:"next,omitempty"`
+	Head  *ledger.Index `json:"head,omitempty"` // newest index, for who asks for what is after one that does not exist
 }

@@ -21,12 +21,18 @@ type sse struct {
 	*API
 	w   http.ResponseWriter
 	ctl *http.ResponseController
+
+	alive string // what shows that the line is
 }
 
 // stream sends events as they are committed. An event that is amended comes again under its old index.
 func (a *API) stream(w http.ResponseWriter, r *http.Request) {
-	v, ok := query(w, r, "after")
+	v, ok := query(w, r, "after", "alive")
 	if !ok {
+		return
+	}
+	if v.Has("alive") && v.Get("alive") != "event" {
+		fail(w, http.StatusBadRequest, "alive may be event, or left out")
 		return
 	}
 	after := ledger.Index(0)
@@ -56,7 +62,11 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s := &sse{API: a, w: w, ctl: http.NewResponseController(w)}
+	// A page sees no comments: it has to ask for events. Others take the data of each for an event of a box.
+	s := &sse{API: a, w: w, ctl: http.NewResponseController(w), alive: ": alive\n\n"}
+	if v.Has("alive") {
+		s.alive += "event: alive\ndata: {}\n\n"
+	}
 	if err := s.run(r.Context(), after); err != nil && r.Context().Err() == nil {
 		a.o.Log.Info("an event stream ended", "err", err)
 	}
@@ -99,8 +109,7 @@ func (s *sse) run(ctx context.Context, after ledger.Index) error {
 		case <-changed:
 			changed = s.o.Ledger.Changed()
 		case <-beat.C:
-			// The comment is for proxies; a page sees the event only.
-			if err := s.write(": alive\n\nevent: alive\ndata: {}\n\n"); err != nil {
+			if err := s.write(s.alive); err != nil {
 				return err
 			}
 		case <-ctx.Done():

@@ -12,15 +12,8 @@ export async function ask(path) {
 // there asks whether there is a file, without fetching it.
 export const there = async (path) => (await fetch(path, { method: "HEAD", signal: AbortSignal.timeout(patience) })).ok;
 
-// eventAfter gives the first event after an index; there is none at the end, and none beyond it, which is a conflict.
-export async function eventAfter(index) {
-  try {
-    return (await ask(`/api/v1/events?limit=1&after=${index}`)).items[0];
-  } catch (e) {
-    if (e.status === 409) return undefined;
-    throw e;
-  }
-}
+// eventAfter gives the first event after an index; there is none at the end, and none beyond it.
+export const eventAfter = async (index) => (await ask(`/api/v1/events?limit=1&after=${index}`)).items[0];
 
 // newestIndex finds the ledger's end by doubling and halving: the index has no holes.
 export async function newestIndex() {

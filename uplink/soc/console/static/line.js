@@ -30,7 +30,7 @@ export class Line {
       if (!await this.same()) { this.tell.other(); return; }
     } catch { this.down(); return; }
     // A new address each time, not the browser's own reconnecting: that would go back to the last amended index.
-    this.source = new EventSource(`/api/v1/events/stream?after=${this.newest}`);
+    this.source = new EventSource(`/api/v1/events/stream?alive=event&after=${this.newest}`);
     this.watch();
     this.source.onopen = () => {
       if (this.beats) this.watch(); else clearTimeout(this.timer);
