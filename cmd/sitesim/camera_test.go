@@ -122,8 +122,9 @@ func TestFilm(t *testing.T) {
 			s := startCameras(t, cameraOptions{Cameras: []cameraView{{"till", "Till"}}, File: path})
 			p := look(t, rtsp.Options{URL: "rtsp://" + s.Addr() + "/till/main"}, 35) // more than one round
 			for i := 1; i < len(p.units); i++ {
-				if d := p.units[i].PTS - p.units[i-1].PTS; d <= 0 || d > 45000 {
-					t.Errorf("picture %d is %d ticks after the one before", i, d)
+				took := p.units[i].Arrival.Mono - p.units[i-1].Arrival.Mono // a machine that is too slow sends late, and says so in the PTS
+				if d := (p.units[i].PTS - p.units[i-1].PTS).Duration(); d <= 0 || d > took+500*time.Millisecond {
+					t.Errorf("picture %d is %v after the one before, and came %v after it", i, d, took)
 				}
 			}
 		})
