@@ -93,6 +93,8 @@ func (e *estimator) gain() float64 {
 		return 1
 	case e.queued():
 		return drain
+	case sizeFor(e.rate) == MinSize:
+		return narrowShare
 	}
 	return share
 }

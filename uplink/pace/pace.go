@@ -22,15 +22,18 @@ const (
 	// MaxCredit bounds what may be under way, whatever the line.
 	MaxCredit = 16 << 20
 
-	segment   = 1448 // payload of a full TCP segment with timestamps on Ethernet
-	framing   = 48   // of a message: TLS record, HTTP/2 frame, gRPC prefix, field tags
-	headers   = 52   // of a segment: IP and TCP
-	share     = 0.94 // of the measured rate that is used: what is above it would stand in a queue
-	spare     = 0.03 // of it that is free for events beside bulk at its pace
-	spareMost = 2 << 10
-	drain     = 0.75 // of it while a queue stands
-	perPiece  = 5 * time.Millisecond
-	slack     = 2 * time.Millisecond // of lateness that is made up for: timers are late
+	segment = 1448 // payload of a full TCP segment with timestamps on Ethernet
+	framing = 48   // of a message: TLS record, HTTP/2 frame, gRPC prefix, field tags
+	headers = 52   // of a segment: IP and TCP
+	share   = 0.94 // of the measured rate that is used: what is above it would stand in a queue
+	// narrowShare is that of a line so narrow that the smallest message takes longer than 5 ms: there a queue of one is 10 ms,
+	// and the few events that go beside it are a larger part of the line.
+	narrowShare = 0.925
+	spare       = 0.03 // of it that is free for events beside bulk at its pace
+	spareMost   = 2 << 10
+	drain       = 0.75 // of it while a queue stands
+	perPiece    = 5 * time.Millisecond
+	slack       = 2 * time.Millisecond // of lateness that is made up for: timers are late
 )
 
 // Line is one path for bulk: the estimate of it, and when the next message may go.
