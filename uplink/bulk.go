@@ -69,9 +69,9 @@ func (c *Client) waitForFile(ctx context.Context) (*path, error) {
 	}
 }
 
-// next is the next file that the session's path may carry.
+// next is the next file that the session's path may carry. Files that the SOC wants later stand back for the others.
 func (u *upload) next(ctx context.Context) (f edge.ClipFile, ok bool, err error) {
-	f, ok, err = u.o.Files.NextUpload(ctx)
+	f, ok, err = u.o.Files.NextUpload(ctx, u.later()...)
 	return f, ok && u.path.Bulk.carries(f.Part), err
 }
 

@@ -37,7 +37,7 @@ type Outbox interface {
 
 // Files are the stills and clips that wait for the SOC.
 type Files interface {
-	NextUpload(ctx context.Context) (edge.ClipFile, bool, error)
+	NextUpload(ctx context.Context, not ...edge.ClipID) (edge.ClipFile, bool, error)
 	UploadDone(ctx context.Context, id edge.ClipID, part edge.FilePart) error
 	UploadRefused(ctx context.Context, id edge.ClipID, part edge.FilePart, reason string) error
 	UploadsChanged() <-chan struct{}

@@ -161,10 +161,10 @@ func FuzzUploadReply(f *testing.F) {
 			return // a refusal to come again is a wait, and no state
 		}
 		c := New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
-		u := &upload{Client: c, line: newLine(c.o.Clock, func() int64 { return 0 }), refused: map[fileKey]int{}}
+		u := &upload{Client: c, line: newLine(c.o.Clock, func() int64 { return 0 }), refused: map[edge.ClipID]refusal{}}
 		u.sent, u.taken = -1, -1
 		for range 3 {
-			if _, err := u.reply(t.Context(), file, &m, nil); err != nil {
+			if _, err := u.reply(t.Context(), file, &m); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -176,7 +176,7 @@ func FuzzUploadReply(f *testing.F) {
 
 type nothing struct{}
 
-func (nothing) NextUpload(context.Context) (f edge.ClipFile, ok bool, err error) {
+func (nothing) NextUpload(context.Context, ...edge.ClipID) (f edge.ClipFile, ok bool, err error) {
 	return f, false, nil
 }
 func (nothing) UploadDone(context.Context, edge.ClipID, edge.FilePart) error { return nil }

@@ -255,8 +255,6 @@ func TestFilesThatCannotGo(t *testing.T) {
 	f := newFiles(t)
 	o := newOutbox("0417")
 	gone, short, changed, bad, good := edge.ClipID(edge.NewID()), edge.ClipID(edge.NewID()), edge.ClipID(edge.NewID()), edge.ClipID("../../x"), edge.ClipID(edge.NewID())
-	// The newest goes first: the changed one, which is tried again after a while, is the last.
-	os.WriteFile(f.put(t, changed, edge.PartClip, 1, make([]byte, 50_000)).Path, append(make([]byte, 49_999), 1), 0o600)
 	f.put(t, good, edge.PartClip, 1, []byte("good"))
 	os.Remove(f.put(t, gone, edge.PartClip, 1, []byte("gone")).Path)
 	os.Truncate(f.put(t, short, edge.PartClip, 1, make([]byte, 50_000)).Path, 30_000)
@@ -264,6 +262,8 @@ func TestFilesThatCannotGo(t *testing.T) {
 	f.take(c.ID, c.Part)
 	c.ID = bad
 	f.add(c)
+	// The newest goes first: the changed one is refused for now, and must not keep the others until it is refused for good.
+	os.WriteFile(f.put(t, changed, edge.PartClip, 1, make([]byte, 50_000)).Path, append(make([]byte, 49_999), 1), 0o600)
 	box(t, uplink.Options{Outbox: o, Files: f, Identity: s.enrol("0417"), Paths: to(s.addr)})
 	eventually(t, "the good one is stored", func() bool {
 		_, done, refused := f.counts()

@@ -55,7 +55,7 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 		}
 		select {
 		case m := <-u.replies:
-			if done, err := u.reply(ctx, f, m, changed); done || err != nil {
+			if done, err := u.reply(ctx, f, m); done || err != nil {
 				return err
 			}
 		case <-order:
@@ -124,7 +124,7 @@ func (u *upload) chunk(file *os.File, f edge.ClipFile, size int) error {
 }
 
 // reply handles one answer of the SOC; done ends the file.
-func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply, changed <-chan struct{}) (done bool, err error) {
+func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply) (done bool, err error) {
 	switch v := m.GetMessage().(type) {
 	case *wire.UploadReply_Resume:
 		if !u.about(f, v.Resume.GetClip(), v.Resume.GetPart()) || u.taken >= 0 || v.Resume.GetOffset() < 0 || v.Resume.GetOffset() > f.SizeBytes {
@@ -146,6 +146,7 @@ func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply
 		if err := u.o.Files.UploadDone(ctx, f.ID, f.Part); err != nil {
 			return true, local("keep that a file is stored", err)
 		}
+		delete(u.refused, f.ID)
 		u.status.stored()
 		return true, nil
 	case *wire.UploadReply_Refused:
@@ -153,7 +154,7 @@ func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply
 			u.status.ignored()
 			return false, nil
 		}
-		return true, u.refusal(ctx, f, v.Refused, changed)
+		return true, u.refuse(ctx, f, v.Refused)
 	}
 	return false, nil
 }
@@ -163,23 +164,18 @@ func (u *upload) about(f edge.ClipFile, id string, part wire.Part) bool {
 	return id == string(f.ID) && part == wire.Part(f.Part)
 }
 
-// refusal waits before the file is offered again, but not while something newer has come: a fire's still does not wait
-// for a clip that the SOC has no room for.
-func (u *upload) refusal(ctx context.Context, f edge.ClipFile, r *wire.Refused, changed <-chan struct{}) error {
-	key := fileKey{f.ID, f.Part}
-	u.refused[key]++
+// refuse takes a refusal, for good or for now: a file that the SOC has no room for now comes again after a while, and does not keep the others.
+func (u *upload) refuse(ctx context.Context, f edge.ClipFile, r *wire.Refused) error {
 	if !r.GetAgain() {
-		delete(u.refused, key)
+		delete(u.refused, f.ID)
 		return u.giveUp(ctx, f, "the SOC refused it: "+wire.Text(r.GetReason()))
 	}
 	// A SOC that is full for a day gets the file the day after: it is never given up while the SOC would take it.
-	t := time.NewTimer(time.Duration(min(u.refused[key], againMost)) * againAfter)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-changed:
-	case <-ctx.Done():
+	if _, known := u.refused[f.ID]; !known && len(u.refused) >= laterMost {
+		clear(u.refused) // they are asked for once more than need be
 	}
+	times := u.refused[f.ID].times + 1
+	u.refused[f.ID] = refusal{times, u.o.Clock.Now().Mono + time.Duration(min(times, againMost))*againAfter}
 	return nil
 }
 

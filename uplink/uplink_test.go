@@ -175,13 +175,15 @@ func (f *files) add(c edge.ClipFile) {
 	f.change = make(chan struct{})
 }
 
-func (f *files) NextUpload(context.Context) (edge.ClipFile, bool, error) {
+func (f *files) NextUpload(_ context.Context, not ...edge.ClipID) (edge.ClipFile, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.wait) == 0 {
-		return edge.ClipFile{}, false, nil
+	for _, c := range f.wait {
+		if !slices.Contains(not, c.ID) {
+			return c, true, nil
+		}
 	}
-	return f.wait[0], true, nil
+	return edge.ClipFile{}, false, nil
 }
 
 func (f *files) take(id edge.ClipID, part edge.FilePart) {

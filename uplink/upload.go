@@ -20,22 +20,24 @@ type upload struct {
 	path    *path
 	line    *line // of path
 	stream  grpc.BidiStreamingClient[wire.UploadRequest, wire.UploadReply]
-	replies chan *wire.UploadReply // unbuffered: read between chunks
-	refused map[fileKey]int        // how often this session was told to come again
+	replies chan *wire.UploadReply  // unbuffered: read between chunks
+	refused map[edge.ClipID]refusal // clips that the SOC wants later
 
 	// Of the open offer: offsets of the file up to which it is sent, and taken by the SOC; -1 before it has said from where.
 	sent, taken int64
 }
 
-type fileKey struct {
-	id   edge.ClipID
-	part edge.FilePart
+// refusal is a clip that this session was told to come again with.
+type refusal struct {
+	times int
+	until time.Duration // Mono
 }
 
 const (
 	replyTimeout = 60 * time.Second // the SOC may have to hash what it has of a large clip
 	againAfter   = 5 * time.Second  // and longer with every time
 	againMost    = 12               // times againAfter
+	laterMost    = 256              // clips that are remembered to be too soon
 )
 
 // runUpload connects and uploads what waits until the connection breaks.
@@ -62,7 +64,7 @@ func (c *Client) runUpload(ctx context.Context) error {
 		}
 		return err
 	}
-	u := &upload{Client: c, path: p, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), refused: map[fileKey]int{}}
+	u := &upload{Client: c, path: p, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), refused: map[edge.ClipID]refusal{}}
 	g.Go(func() error {
 		for {
 			m, err := stream.Recv()
@@ -102,8 +104,10 @@ func (u *upload) run(ctx context.Context) error {
 			continue
 		}
 		u.status.uploading("")
+		again := time.NewTimer(u.soonest())
 		select {
 		case <-changed:
+		case <-again.C:
 		case s := <-u.cutting:
 			if err := u.sendState(s); err != nil {
 				return err
@@ -113,7 +117,30 @@ func (u *upload) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		again.Stop()
 	}
+}
+
+// later are the clips that it is too soon for.
+func (u *upload) later() (ids []edge.ClipID) {
+	now := u.o.Clock.Now().Mono
+	for id, r := range u.refused {
+		if r.until > now {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// soonest is how long it is until the first of them may come again.
+func (u *upload) soonest() time.Duration {
+	wait, now := forever, u.o.Clock.Now().Mono
+	for _, r := range u.refused {
+		if r.until > now {
+			wait = min(wait, r.until-now)
+		}
+	}
+	return wait
 }
 
 func (u *upload) tellCutting() error {

@@ -276,3 +276,20 @@ func TestReasonOfAnyLength(t *testing.T) {
 		t.Errorf("events = %d, want one clip-lost with a short reason", len(evs))
 	}
 }
+
+// What the SOC wants later does not keep what is older.
+func TestNextUploadLeavesOutWhatItIsToldTo(t *testing.T) {
+	b := open(t, testOptions(t.TempDir()))
+	older := b.alarm("door")
+	b.ready(older, 1000)
+	newer := b.alarm("door")
+	b.ready(newer, 1000)
+	for _, c := range []struct {
+		not  []edge.ClipID
+		want edge.ClipID
+	}{{nil, newer}, {[]edge.ClipID{newer}, older}, {[]edge.ClipID{older}, newer}, {[]edge.ClipID{newer, older}, ""}} {
+		if f, ok, err := b.NextUpload(t.Context(), c.not...); err != nil || f.ID != c.want || ok != (c.want != "") {
+			t.Errorf("without %v comes %+v, %v, %v; want %s", c.not, f, ok, err, c.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,21 +12,25 @@ import (
 	"sitewatch/edge"
 )
 
-// NextUpload returns the file that should go to the SOC next: stills before clips, of each the newest alarm's first.
-// ok is false when nothing waits.
-func (j *Journal) NextUpload(ctx context.Context) (f edge.ClipFile, ok bool, err error) {
+// NextUpload returns the file that should go to the SOC next: stills before clips, of each the newest alarm's first, and none
+// of the clips not. ok is false when nothing else waits.
+func (j *Journal) NextUpload(ctx context.Context, not ...edge.ClipID) (f edge.ClipFile, ok bool, err error) {
+	except, err := json.Marshal(append([]edge.ClipID{}, not...)) // [] and not null when there are none
+	if err != nil {
+		return edge.ClipFile{}, false, err
+	}
 	for _, q := range []struct {
 		part  edge.FilePart
 		query string
 	}{
 		{edge.PartStill, `select id, camera, seq, still_file, still_bytes, still_sha256 from clips
-			where still_file is not null and still_sent = 0 order by seq desc, id limit 1`},
+			where still_file is not null and still_sent = 0 and id not in (select value from json_each(?)) order by seq desc, id limit 1`},
 		{edge.PartClip, `select id, camera, seq, clip_file, clip_bytes, clip_sha256 from clips
-			where clip_file is not null and clip_sent = 0 order by seq desc, id limit 1`},
+			where clip_file is not null and clip_sent = 0 and id not in (select value from json_each(?)) order by seq desc, id limit 1`},
 	} {
 		var name string
 		var sum []byte
-		err := j.readRow(ctx, q.query, nil, &f.ID, &f.Camera, &f.Seq, &name, &f.SizeBytes, &sum)
+		err := j.readRow(ctx, q.query, []any{string(except)}, &f.ID, &f.Camera, &f.Seq, &name, &f.SizeBytes, &sum)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
