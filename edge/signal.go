@@ -21,7 +21,7 @@ type Signal struct {
 
 	// State: the driver has read how a point is, not that it has changed: Kind when it is active, Kind's restore when it is not.
 	// It is news only when it differs from what was stored of the panel, zone and kind; where nothing is stored yet it is stored
-	// and no news.
+	// and no news, but for a lost device.
 	State bool
 	// Active: of a State without Kind, the point is active. With a Kind, Kind itself says active or restored.
 	Active bool

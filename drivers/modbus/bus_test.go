@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sitewatch/drivers/panel"
+	"sitewatch/edge"
 )
 
 // TestSlaveLostAndBack: three turns without an answer are a lost slave; its first good answer says all states again, and a
@@ -44,17 +45,17 @@ func TestSlaveLostAndBack(t *testing.T) {
 	})
 }
 
-// TestSlaveThatNeverAnswered is lost as news: as a first state it would be none. Its return is news too, and then a state.
+// TestSlaveThatNeverAnswered is lost as a state, too: the desk takes that for news when it comes first.
 func TestSlaveThatNeverAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, panel.Serial, `{"slaves":[{"address":9,"profile":"waveshare-8di","count":1}]}`)
 		m := &modules{on: map[byte]byte{}}
 		wait := r.serve(m.answer)
 		time.Sleep(10 * time.Second)
-		want(t, r, "!+slave-9/device-lost:Modbus slave 9 (waveshare-8di): no answer")
+		want(t, r, "+slave-9/device-lost:Modbus slave 9 (waveshare-8di): no answer")
 		m.set(9, 0)
 		time.Sleep(6 * time.Second)
-		want(t, r, "!-slave-9/device-lost -slave-9/device-lost -9-1")
+		want(t, r, "-slave-9/device-lost -9-1")
 		m.remove(9)
 		time.Sleep(10 * time.Second)
 		want(t, r, "+slave-9/device-lost:Modbus slave 9 (waveshare-8di): no answer")
@@ -70,7 +71,7 @@ func TestProfileThatDoesNotFit(t *testing.T) {
 			return Frame{Addr: 3, FC: ReadInput, Exception: IllegalAddress}.AppendRTU(nil)
 		})
 		time.Sleep(100 * time.Millisecond)
-		want(t, r, "!+slave-3/device-lost:Modbus slave 3 (alarmline2): it does not have what the profile asks for (exception 2, no such address): is the profile that of another device?")
+		want(t, r, "+slave-3/device-lost:Modbus slave 3 (alarmline2): it does not have what the profile asks for (exception 2, no such address): is the profile that of another device?")
 		time.Sleep(time.Minute)
 		want(t, r, "")
 		if c := r.opt.Meter.Counts(); c.Frames < 5 || c.Frames > 20 {
@@ -217,7 +218,7 @@ func TestGarbageWithoutEnd(t *testing.T) {
 			t.Errorf("ended after %d bytes with %v", n, err)
 		}
 		for _, s := range r.sink.sigs {
-			if s.Kind != deviceLost {
+			if s.Kind != edge.KindDeviceLost {
 				t.Errorf("garbage says %s", short(s))
 			}
 		}
@@ -246,7 +247,7 @@ func TestMangledLine(t *testing.T) {
 				switch got := short(s); {
 				case got == "+2-3":
 					seen = true
-				case got[0] == '+' && s.Kind != deviceLost:
+				case got[0] == '+' && s.Kind != edge.KindDeviceLost:
 					t.Errorf("seed %d: %s was invented", seed, got)
 				}
 			}

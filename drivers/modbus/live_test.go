@@ -133,7 +133,7 @@ func live(t *testing.T, port, at string) {
 	}
 	waitFor(t, "the state of the inputs", has("-1-8"))
 	waitFor(t, "the state of the detectors", has("-3-2/fire-fault"))
-	waitFor(t, "the loss of the slave that is not there", has("!+slave-9/device-lost:Modbus slave 9 (waveshare-8di): no answer"))
+	waitFor(t, "the loss of the slave that is not there", has("+slave-9/device-lost:Modbus slave 9 (waveshare-8di): no answer"))
 	fmt.Fprintln(slaves, "1 2 2 1")
 	waitFor(t, "input 3", has("+1-3"))
 	fmt.Fprintln(slaves, "3 4 1 65535")

@@ -155,15 +155,8 @@ func (s *session) lose(b *block, why string) {
 	}
 	sl.why = why
 	s.o.Log.Warn("slave lost", "address", sl.addr, "profile", sl.profile, "why", why)
-	sig := edge.Signal{Kind: deviceLost, Text: lostText(sl), State: true}
-	if !sl.heard {
-		// What comes first is stored as a state and is no news: a slave that has never answered must be.
-		sig.State, sl.news = false, true
-	}
-	s.putSlave(sl, sig, s.wire.col.sent)
+	s.putSlave(sl, edge.Signal{Kind: edge.KindDeviceLost, Text: lostText(sl)}, s.wire.col.sent)
 }
-
-const deviceLost edge.Kind = "device-lost"
 
 // answered takes in that a block was read: a slave of which all blocks can be read is back.
 func (s *session) answered(b *block, r reply) {
@@ -186,18 +179,14 @@ func (s *session) answered(b *block, r reply) {
 	if sl.why != "" {
 		s.o.Log.Info("slave is back", "address", sl.addr, "profile", sl.profile)
 	}
-	sig := edge.Signal{Kind: deviceLost.Restored()}
-	if sl.news {
-		s.putSlave(sl, sig, r.raw)
-	}
-	sig.State = true
-	s.putSlave(sl, sig, r.raw)
-	sl.heard, sl.news, sl.why = true, false, ""
+	s.putSlave(sl, edge.Signal{Kind: edge.KindDeviceLost.Restored()}, r.raw)
+	sl.heard, sl.why = true, ""
 }
 
 // putSlave brings what is known of a slave as a whole: its zone is the slave.
 func (s *session) putSlave(sl *slave, sig edge.Signal, raw []byte) {
 	sig.Zone = edge.ZoneID(fmt.Sprintf("slave-%d", sl.addr))
+	sig.State = true // a restart must not tell it again
 	sig.At, sig.Opened, sig.Raw = s.o.Clock.Now(), s.opened, bytes.Clone(raw)
 	s.put(&sl.state, sig)
 }

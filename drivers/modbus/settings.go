@@ -43,7 +43,6 @@ type slave struct {
 
 	hold  time.Duration // not to be asked before, on the monotonic clock
 	heard bool          // it has answered since the port was opened
-	news  bool          // that it is lost was said as news, not as a state
 	why   string        // why it is lost; "": it is not
 	state cond          // whether it is lost, as the sink is told
 }

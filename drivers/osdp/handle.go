@@ -127,8 +127,7 @@ func (s *session) report(ctx context.Context, d *device, f Frame, raw []byte, at
 	var sigs []edge.Signal
 	if d.lost != inactive {
 		back := base
-		back.Kind, back.Zone = kindDeviceLost.Restored(), d.part("device")
-		back.State = d.lost == unknown // at first nobody has said that it was lost; an earlier run may have
+		back.Kind, back.State, back.Zone = edge.KindDeviceLost.Restored(), true, d.part("device")
 		sigs = append(sigs, back)
 	}
 	r := reading{f.Code, f.Data}

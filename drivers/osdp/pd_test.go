@@ -305,7 +305,7 @@ func (b *bus) news() string {
 		if w == "" {
 			w = map[bool]string{true: "active", false: "inactive"}[s.Active]
 		}
-		if s.At.Mono == 0 || len(s.Raw) == 0 && s.Kind != kindDeviceLost {
+		if s.At.Mono == 0 || len(s.Raw) == 0 && s.Kind != edge.KindDeviceLost {
 			b.t.Errorf("signal lacks its bytes or arrival: %+v", s)
 		}
 		out = append(out, string(s.Zone)+" "+w)
@@ -367,7 +367,7 @@ func (b *bus) lost() string {
 	synctest.Wait()
 	b.sink.mu.Lock()
 	defer b.sink.mu.Unlock()
-	if len(b.sink.sigs) != 1 || b.sink.sigs[0].Kind != kindDeviceLost {
+	if len(b.sink.sigs) != 1 || b.sink.sigs[0].Kind != edge.KindDeviceLost {
 		b.t.Fatalf("%+v, want one loss", b.sink.sigs)
 	}
 	why := b.sink.sigs[0].Text

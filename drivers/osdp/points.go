@@ -6,10 +6,7 @@ import (
 	"sitewatch/edge"
 )
 
-const (
-	kindDeviceLost edge.Kind = "device-lost"
-	kindPSUFault   edge.Kind = "psu-fault"
-)
+const kindPSUFault edge.Kind = "psu-fault"
 
 // known is what has been stored of a point.
 type known byte

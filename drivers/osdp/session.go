@@ -244,7 +244,7 @@ func (s *session) watch(ctx context.Context) error {
 			why = fmt.Sprintf("it has not answered for %v", offline)
 		}
 		ok, err := s.signal(ctx, edge.Signal{
-			Kind: kindDeviceLost, Zone: d.part("device"), Text: fmt.Sprintf("OSDP device %d: %s", d.address, why),
+			Kind: edge.KindDeviceLost, State: true, Zone: d.part("device"), Text: fmt.Sprintf("OSDP device %d: %s", d.address, why),
 			At: now, Opened: s.opened, Raw: append([]byte{}, d.out...),
 		})
 		if err != nil {

@@ -217,3 +217,23 @@ func TestWhatAPanelMakesUpIsBounded(t *testing.T) {
 }
 
 var _ Journal = (*journal.Journal)(nil)
+
+// A device that has never answered is trouble, and a restart must not tell of it again.
+func TestLostDeviceIsToldOnce(t *testing.T) {
+	lost := edge.Signal{Kind: edge.KindDeviceLost, Zone: "slave-1", Text: "Modbus slave 1: no answer", State: true}
+	back := edge.Signal{Kind: edge.KindDeviceLost.Restored(), Zone: "slave-1", State: true}
+	s := newBigShop(t)
+	s.say("contacts", lost)
+	s.say("contacts", lost)
+	s = s.restart()
+	s.say("contacts", lost)
+	if got := s.kinds(); got != "device-lost" {
+		t.Errorf("journalled %q, want it once", got)
+	}
+	s.say("contacts", back)
+	s.say("contacts", back)
+	s.say("io", back) // it was never lost
+	if got := s.kinds(); got != "device-lost device-lost-restored" {
+		t.Errorf("journalled %q, want its return", got)
+	}
+}

@@ -94,7 +94,9 @@ func (s *Sink) signal(ctx context.Context, sigs []edge.Signal) error {
 				sig, first, news = s.past.read(sig)
 			}
 			switch {
-			case news, first && s.desk.opt.Disk != nil && sig.Kind.Alarm():
+			case news, first && sig.Kind == edge.KindDeviceLost: // what has never answered is not how the point is, but trouble
+				s.add(&c, sig)
+			case first && s.desk.opt.Disk != nil && sig.Kind.Alarm():
 				s.add(&c, sig) // a journal in memory begins empty: better an alarm that is known than one that nobody heard of
 			case first:
 				s.begin(&c, sig)
