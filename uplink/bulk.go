@@ -69,9 +69,12 @@ func (c *Client) waitForFile(ctx context.Context) (*path, error) {
 	}
 }
 
-// next is the next file that the session's path may carry. Files that the SOC wants later stand back for the others.
+// next is the next file that the session's path may carry. Files that the SOC wants later stand back for the others; when many do,
+// it wants none: then only what is newer is offered, so that a full SOC is not asked for all that waits again and again.
 func (u *upload) next(ctx context.Context) (f edge.ClipFile, ok bool, err error) {
-	f, ok, err = u.o.Files.NextUpload(ctx, u.later()...)
+	later, newest := u.later()
+	f, ok, err = u.o.Files.NextUpload(ctx, later...)
+	ok = ok && (len(later) < laterMost || f.Seq > newest)
 	return f, ok && u.path.Bulk.carries(f.Part), err
 }
 

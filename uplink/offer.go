@@ -164,18 +164,26 @@ func (u *upload) about(f edge.ClipFile, id string, part wire.Part) bool {
 	return id == string(f.ID) && part == wire.Part(f.Part)
 }
 
-// refuse takes a refusal, for good or for now: a file that the SOC has no room for now comes again after a while, and does not keep the others.
+// refuse takes a refusal, for good or for now: a file that the SOC has no room for comes again after a while, and does not keep
+// the others meanwhile.
 func (u *upload) refuse(ctx context.Context, f edge.ClipFile, r *wire.Refused) error {
 	if !r.GetAgain() {
 		delete(u.refused, f.ID)
 		return u.giveUp(ctx, f, "the SOC refused it: "+wire.Text(r.GetReason()))
 	}
 	// A SOC that is full for a day gets the file the day after: it is never given up while the SOC would take it.
-	if _, known := u.refused[f.ID]; !known && len(u.refused) >= laterMost {
-		clear(u.refused) // they are asked for once more than need be
-	}
 	times := u.refused[f.ID].times + 1
-	u.refused[f.ID] = refusal{times, u.o.Clock.Now().Mono + time.Duration(min(times, againMost))*againAfter}
+	delete(u.refused, f.ID)
+	if len(u.refused) >= laterMost { // the one that would come first makes room
+		first, until := f.ID, forever
+		for id, r := range u.refused {
+			if r.until < until {
+				first, until = id, r.until
+			}
+		}
+		delete(u.refused, first)
+	}
+	u.refused[f.ID] = refusal{f.Seq, times, u.o.Clock.Now().Mono + time.Duration(min(times, againMost))*againAfter}
 	return nil
 }
 

@@ -29,6 +29,7 @@ type upload struct {
 
 // refusal is a clip that this session was told to come again with.
 type refusal struct {
+	seq   edge.Seq // of its event
 	times int
 	until time.Duration // Mono
 }
@@ -37,7 +38,7 @@ const (
 	replyTimeout = 60 * time.Second // the SOC may have to hash what it has of a large clip
 	againAfter   = 5 * time.Second  // and longer with every time
 	againMost    = 12               // times againAfter
-	laterMost    = 256              // clips that are remembered to be too soon
+	laterMost    = 16               // clips that stand back before only newer alarms' files are offered
 )
 
 // runUpload connects and uploads what waits until the connection breaks.
@@ -121,15 +122,15 @@ func (u *upload) run(ctx context.Context) error {
 	}
 }
 
-// later are the clips that it is too soon for.
-func (u *upload) later() (ids []edge.ClipID) {
+// later are the clips that it is too soon for, and the newest of their events.
+func (u *upload) later() (ids []edge.ClipID, newest edge.Seq) {
 	now := u.o.Clock.Now().Mono
 	for id, r := range u.refused {
 		if r.until > now {
-			ids = append(ids, id)
+			ids, newest = append(ids, id), max(newest, r.seq)
 		}
 	}
-	return ids
+	return ids, newest
 }
 
 // soonest is how long it is until the first of them may come again.
