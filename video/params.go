@@ -14,11 +14,15 @@ type Codec uint8
 
 const (
 	H264 Codec = 1
+	H265 Codec = 2
 )
 
 func (c Codec) String() string {
-	if c == H264 {
+	switch c {
+	case H264:
 		return "H.264"
+	case H265:
+		return "H.265"
 	}
 	return fmt.Sprintf("codec(%d)", uint8(c))
 }
@@ -37,11 +41,13 @@ const maxParamBytes = 4096
 // Params is what a decoder must know before the first picture. It is shared and never changed after it was made.
 type Params struct {
 	Codec    Codec
-	SPS, PPS []byte // H.264 §7.3.2.1 and §7.3.2.2, with their NAL headers, without start codes
+	VPS      []byte // H.265 §7.3.2.1; nil with H.264
+	SPS, PPS []byte // H.264 §7.3.2.1 and §7.3.2.2, H.265 §7.3.2.2 and §7.3.2.3; with their NAL headers, without start codes
 	Size     Size
 
-	frameNumBits int  // of the slice header
-	planes       bool // three colour planes coded apart: the slice header has one field more
+	frameNumBits int  // H.264, of the slice header
+	planes       bool // H.264: three colour planes coded apart: the slice header has one field more
+	extraBits    int  // H.265, of the slice header
 }
 
 // ErrBadParams says that parameter sets cannot be used.
@@ -61,8 +67,8 @@ func NewH264Params(sps, pps []byte) (p Params, err error) {
 	if err != nil {
 		return p, err
 	}
-	if size.Width < 16 || size.Height < 16 || size.Width > MaxSide || size.Height > MaxSide {
-		return p, fmt.Errorf("%w: picture of %v, 16 to %d pixels a side are possible", ErrBadParams, size, MaxSide)
+	if err := checkSize(size); err != nil {
+		return p, err
 	}
 	// The MP4 writer has a parser of its own; an SPS that it refuses would be found out only when an alarm wants a clip.
 	var s h264.SPS
@@ -91,16 +97,36 @@ func sizeOf(sps []byte) (size Size, err error) {
 	return Size{Width: int(info.Width), Height: int(info.Height)}, nil
 }
 
+// checkSize refuses pictures that no camera of a shop sends.
+func checkSize(size Size) error {
+	if size.Width < 16 || size.Height < 16 || size.Width > MaxSide || size.Height > MaxSide {
+		return fmt.Errorf("%w: picture of %v, 16 to %d pixels a side are possible", ErrBadParams, size, MaxSide)
+	}
+	return nil
+}
+
 // Valid says whether p came from a New function.
 func (p Params) Valid() bool { return p.Codec != 0 && len(p.SPS) > 0 && len(p.PPS) > 0 }
 
 // Equal says whether a decoder opened for p can decode pictures of q.
 func (p Params) Equal(q Params) bool {
-	return p.Codec == q.Codec && bytes.Equal(p.SPS, q.SPS) && bytes.Equal(p.PPS, q.PPS)
+	return p.Codec == q.Codec && bytes.Equal(p.VPS, q.VPS) && bytes.Equal(p.SPS, q.SPS) && bytes.Equal(p.PPS, q.PPS)
 }
 
-// AVCC returns the AVCDecoderConfigurationRecord of ISO/IEC 14496-15 §5.3.3.1, with four-byte lengths as in AccessUnit.Data.
-func (p Params) AVCC() []byte {
+// Sets returns the parameter sets in the order in which a decoder wants them.
+func (p Params) Sets() [][]byte {
+	if p.Codec == H265 {
+		return [][]byte{p.VPS, p.SPS, p.PPS}
+	}
+	return [][]byte{p.SPS, p.PPS}
+}
+
+// Config returns the AVCDecoderConfigurationRecord or HEVCDecoderConfigurationRecord of ISO/IEC 14496-15 §5.3.3.1 and §8.3.3.1,
+// with four-byte lengths as in AccessUnit.Data.
+func (p Params) Config() []byte {
+	if p.Codec == H265 {
+		return p.hvcc()
+	}
 	b := []byte{1, p.SPS[1], p.SPS[2], p.SPS[3], 0xFC | 3, 0xE0 | 1, byte(len(p.SPS) >> 8), byte(len(p.SPS))}
 	b = append(b, p.SPS...)
 	b = append(b, 1, byte(len(p.PPS)>>8), byte(len(p.PPS)))

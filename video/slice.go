@@ -1,8 +1,11 @@
 package video
 
-// Plausible says whether u looks like a picture of p, as far as the head of its first slice tells (H.264 §7.3.3): random
+// Plausible says whether u looks like a picture of p, as far as the head of its first slice tells (H.264 §7.3.3, H.265 §7.3.6.1): random
 // bytes with the right NAL type nearly never do. It reads a few bytes and says nothing about the rest.
 func (p Params) Plausible(u AccessUnit) bool {
+	if p.Codec == H265 {
+		return p.plausible265(u)
+	}
 	for n := range u.NALUs() {
 		t := n[0] & 0x1F
 		if t < naluSlice || t > naluIDR {

@@ -15,14 +15,18 @@ const MaxUnitBytes = 8 << 20
 // maxNALUs bounds the slices of one picture; slice-happy cameras have been seen to send 48.
 const maxNALUs = 64
 
-// AccessUnit is one coded picture. Its zero value is no picture.
+// AccessUnit is one coded picture, or with Audio one coded piece of the sound that goes with the pictures. Its zero value is
+// neither.
 type AccessUnit struct {
 	// Data is the picture as it stands in an MP4 sample: each NAL unit behind its length in four bytes, big-endian.
 	// Parameter sets, delimiters and filler are left out; Params has the former. It is shared: never write to it.
+	// Of sound it is one AAC access unit, one Opus packet, or the PCM samples of one RTP packet.
 	Data     []byte
-	PTS      Ticks90k // when it is to be shown; see edge/TIME.md
-	Keyframe bool     // an IDR picture: decoding can begin here
+	PTS      Ticks90k // when it is to be shown; see edge/TIME.md. Sound has the line of the pictures
+	Keyframe bool     // decoding can begin here: an IDR picture, or a CRA or BLA picture of H.265
 	Arrival  edge.Stamp
+	Lost     uint32       // RTP packets known to be missing between the picture before and this one
+	Audio    *AudioParams // nil: a picture
 }
 
 // NAL unit types, H.264 Table 7-1.
@@ -44,8 +48,8 @@ var ErrNoPicture = errors.New("video: no picture in the access unit")
 // NewH264Unit makes an access unit of H.264 NAL units, copying them once. sps and pps are those that came with them,
 // nil when none did; they alias nalus.
 func NewH264Unit(nalus [][]byte, pts Ticks90k, arrival edge.Stamp) (u AccessUnit, sps, pps []byte, err error) {
-	if len(nalus) > maxNALUs {
-		return u, nil, nil, fmt.Errorf("video: %d NAL units in one access unit, the limit is %d", len(nalus), maxNALUs)
+	if err := checkCount(nalus); err != nil {
+		return u, nil, nil, err
 	}
 	size, slices := 0, 0
 	for _, n := range nalus {
@@ -68,17 +72,32 @@ func NewH264Unit(nalus [][]byte, pts Ticks90k, arrival edge.Stamp) (u AccessUnit
 	if slices == 0 {
 		return AccessUnit{}, sps, pps, ErrNoPicture
 	}
-	if size > MaxUnitBytes {
-		return AccessUnit{}, sps, pps, fmt.Errorf("video: access unit of %d bytes, the limit is %d", size, MaxUnitBytes)
-	}
-	u.Data = make([]byte, 0, size)
-	for _, n := range nalus {
-		if keptNALU(n) {
-			u.Data = AppendNALU(u.Data, n)
-		}
+	if u.Data, err = join(nalus, size, keptNALU); err != nil {
+		return AccessUnit{}, sps, pps, err
 	}
 	u.PTS, u.Arrival = pts, arrival
 	return u, sps, pps, nil
+}
+
+func checkCount(nalus [][]byte) error {
+	if len(nalus) > maxNALUs {
+		return fmt.Errorf("video: %d NAL units in one access unit, the limit is %d", len(nalus), maxNALUs)
+	}
+	return nil
+}
+
+// join makes Data of the NAL units that are kept, which take size bytes.
+func join(nalus [][]byte, size int, kept func([]byte) bool) ([]byte, error) {
+	if size > MaxUnitBytes {
+		return nil, fmt.Errorf("video: access unit of %d bytes, the limit is %d", size, MaxUnitBytes)
+	}
+	data := make([]byte, 0, size)
+	for _, n := range nalus {
+		if kept(n) {
+			data = AppendNALU(data, n)
+		}
+	}
+	return data, nil
 }
 
 // keptNALU says whether n belongs into the stored unit: slices and SEI do, what Params holds and padding do not.

@@ -3,5 +3,5 @@
 //
 // An AccessUnit is never changed after it was made and is shared between the ring, the clips and the eye; nothing here
 // copies one. The package owns no goroutine, file or connection; everything in it may be used from any goroutine.
-// H.264 is ITU-T H.264 (08/2021); the sample form is ISO/IEC 14496-15.
+// H.264 is ITU-T H.264 (08/2021), H.265 is ITU-T H.265 (08/2021); the sample form is ISO/IEC 14496-15.
 package video

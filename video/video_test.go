@@ -114,7 +114,7 @@ func FuzzNewH264Params(f *testing.F) {
 	f.Add([]byte{0x67, 0x64, 0, 0x28, 0xff, 0xff}, []byte{0x68, 0})
 	f.Fuzz(func(t *testing.T, sps, pps []byte) {
 		p, err := NewH264Params(sps, pps)
-		if err == nil && (!p.Valid() || p.Size.Width > MaxSide || p.Size.Height > MaxSide || len(p.AVCC()) < 11) {
+		if err == nil && (!p.Valid() || p.Size.Width > MaxSide || p.Size.Height > MaxSide || len(p.Config()) < 11) {
 			t.Errorf("accepted %x: %+v", sps, p)
 		}
 	})

@@ -29,12 +29,12 @@ func newDecoder(p video.Params, fast bool) (*decoder, error) {
 	if !p.Valid() {
 		return nil, video.ErrBadParams
 	}
-	avcc := p.AVCC()
+	config := p.Config()
 	f := C.int(0)
 	if fast {
 		f = 1
 	}
-	c := C.eye_open((*C.uint8_t)(&avcc[0]), C.int(len(avcc)), f, maxPixels)
+	c := C.eye_open((*C.uint8_t)(&config[0]), C.int(len(config)), f, maxPixels)
 	if c == nil {
 		return nil, errors.New("no decoder for H.264")
 	}

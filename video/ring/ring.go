@@ -1,7 +1,7 @@
 // Package ring keeps the last few GOPs of one stream in memory: the pictures before an alarm.
 //
 // A Ring always starts at an IDR, because eviction drops whole GOPs, so what a reader gets is decodable from its first
-// unit on. Push never blocks and readers cannot slow it down: a reader that falls behind what the ring holds is told so
+// unit on; sound lies between the pictures with which it came. Push never blocks and readers cannot slow it down: a reader that falls behind what the ring holds is told so
 // and continues at the oldest GOP. Units are shared, not copied, and a reader pins none of them.
 // All methods may be called from any goroutine; Push from one at a time.
 package ring
@@ -49,7 +49,8 @@ type Ring struct {
 // New returns an empty ring.
 func New(opt Options) *Ring { return &Ring{opt: opt, waiting: true} }
 
-// Push adds u, which belongs to p. A unit before the first IDR, or one of a GOP that was too large, is dropped.
+// Push adds u, which belongs to p. A unit before the first keyframe, or one of a GOP that was too large, is dropped. Sound comes with
+// the p of the pictures.
 func (r *Ring) Push(u video.AccessUnit, p video.Params) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

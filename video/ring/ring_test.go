@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -182,5 +183,32 @@ func BenchmarkPush(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		at := time.Duration(n) * 66 * time.Millisecond
 		r.Push(video.AccessUnit{Data: data, Keyframe: n%30 == 0, Arrival: edge.Stamp{Mono: at}}, params)
+	}
+}
+
+func TestSoundLiesBetweenThePictures(t *testing.T) {
+	r := New(Options{Keep: time.Minute, LimitBytes: 1 << 20})
+	sound := &video.AudioParams{Codec: video.PCMU, Rate: 8000, Channels: 1}
+	push := func(mono time.Duration, key bool, a *video.AudioParams) {
+		r.Push(video.AccessUnit{Data: []byte{1}, Keyframe: key, Audio: a, Arrival: edge.Stamp{Mono: mono}}, params)
+	}
+	push(1, false, sound) // nothing to hear it with
+	push(2, true, nil)
+	push(3, false, sound)
+	push(4, false, nil)
+	rd := r.From(3)
+	var got []bool
+	for range 3 {
+		u, _, err := rd.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, u.Audio != nil)
+	}
+	if want := []bool{false, true, false}; !slices.Equal(got, want) {
+		t.Errorf("got sound %v, want %v", got, want)
+	}
+	if s := r.Stats(); s.GOPs != 1 || s.Units != 3 || s.Dropped != 1 {
+		t.Errorf("got %+v, want one GOP of 3 units and 1 dropped", s)
 	}
 }
