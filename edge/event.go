@@ -59,7 +59,28 @@ type ClipFact struct {
 	StillBytes  int64     `json:"still_bytes,omitempty"`
 	StillSHA256 HexBytes  `json:"still_sha256,omitempty"`
 	Reason      string    `json:"reason,omitempty"` // why it is lost, or why it is shorter than asked
+
+	Codec  string `json:"codec,omitempty"` // of the pictures: h264, h265
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+	Audio  string `json:"audio,omitempty"` // codec of the sound in the file; empty: it has none
+	// CameraOffset is how far the camera's own clock was ahead of the box's; nil: the camera tells no time.
+	CameraOffset *Millis `json:"camera_offset_ms,omitempty"`
+	Lost         uint64  `json:"lost,omitempty"`  // packets of the span that are known to be missing
+	Holes        []Span  `json:"holes,omitempty"` // of which there are no pictures in the file, oldest first, at most MaxHoles
 }
+
+// MaxHoles bounds ClipFact.Holes: of more, the last one reaches to the end of the last hole.
+const MaxHoles = 64
+
+// Span is the time from From to To.
+type Span struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Millis is a number of milliseconds.
+type Millis int64
 
 // Gap names events that are gone from a journal before the SOC had them.
 type Gap struct {

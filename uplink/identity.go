@@ -98,7 +98,7 @@ func newCredential(key *ecdsa.PrivateKey, leaf *x509.Certificate, cas []*x509.Ce
 	if len(leaf.URIs) != 1 {
 		return nil, errors.New("the certificate names no site")
 	}
-	site, ok := wire.SiteOfURI(leaf.URIs[0])
+	site, ok := edge.SiteOfURI(leaf.URIs[0])
 	if !ok {
 		return nil, errors.New("the certificate names no site")
 	}
@@ -190,6 +190,12 @@ func (c *credential) tls() *tls.Certificate {
 func (id *Identity) Sign(data []byte) ([]byte, error) {
 	sum := sha256.Sum256(data)
 	return ecdsa.SignASN1(rand.Reader, id.present().key, sum[:])
+}
+
+// Signer is the box's key with its present certificate, for what has to name the certificate.
+func (id *Identity) Signer() edge.Signer {
+	c := id.present()
+	return edge.Signer{Key: c.key, Certificate: c.leaf.Raw}
 }
 
 // Certificate is the box's present certificate, with which signatures are checked.

@@ -66,7 +66,7 @@ func (a *authority) sign(t testing.TB, pub *ecdsa.PublicKey, tmpl *x509.Certific
 }
 
 func (a *authority) box(t testing.TB, site edge.SiteID, key *ecdsa.PrivateKey) *x509.Certificate {
-	return a.sign(t, &key.PublicKey, &x509.Certificate{URIs: []*url.URL{wire.SiteURI(site)}, NotBefore: epoch.AddDate(0, 0, -1), NotAfter: epoch.AddDate(0, 0, 90)})
+	return a.sign(t, &key.PublicKey, &x509.Certificate{URIs: []*url.URL{edge.SiteURI(site)}, NotBefore: epoch.AddDate(0, 0, -1), NotAfter: epoch.AddDate(0, 0, 90)})
 }
 
 func (a *authority) server(t *testing.T, from, to time.Time) []*x509.Certificate {
@@ -100,7 +100,7 @@ func TestRepliesThatAreNoRenewal(t *testing.T) {
 	a, other := newAuthority(t, "a"), newAuthority(t, "b")
 	id, c := enrolled(t, a)
 	good := a.box(t, "1", c.key).Raw
-	two := a.sign(t, &c.key.PublicKey, &x509.Certificate{URIs: []*url.URL{wire.SiteURI("1"), wire.SiteURI("2")}, NotAfter: epoch}).Raw
+	two := a.sign(t, &c.key.PublicKey, &x509.Certificate{URIs: []*url.URL{edge.SiteURI("1"), edge.SiteURI("2")}, NotAfter: epoch}).Raw
 	var many [][]byte
 	for range wire.MaxCAs + 1 {
 		many = append(many, a.cert.Raw)

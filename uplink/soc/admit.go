@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"sitewatch/edge"
-	"sitewatch/uplink/wire"
 )
 
 // Why a box's certificate is not taken.
@@ -52,7 +51,7 @@ func (ca *CA) admit(chain []*x509.Certificate) (standing, error) {
 	case len(c.URIs) != 1:
 		return standing{}, fmt.Errorf("%w: it names %d sites", ErrMalformed, len(c.URIs))
 	}
-	site, ok := wire.SiteOfURI(c.URIs[0])
+	site, ok := edge.SiteOfURI(c.URIs[0])
 	if !ok {
 		return standing{}, fmt.Errorf("%w: it names no site", ErrMalformed)
 	}

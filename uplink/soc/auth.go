@@ -78,7 +78,7 @@ func siteIn(c *x509.Certificate) edge.SiteID {
 	if len(c.URIs) != 1 {
 		return ""
 	}
-	site, _ := wire.SiteOfURI(c.URIs[0])
+	site, _ := edge.SiteOfURI(c.URIs[0])
 	return site
 }
 

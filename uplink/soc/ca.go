@@ -226,7 +226,7 @@ func (ca *CA) Issue(site edge.SiteID, pub *ecdsa.PublicKey, have *x509.Certifica
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: string(site)},
-		URIs:         []*url.URL{wire.SiteURI(site)},
+		URIs:         []*url.URL{edge.SiteURI(site)},
 		NotBefore:    from,
 		NotAfter:     earlier(now.Add(boxLife), by.cert.NotAfter),
 		KeyUsage:     x509.KeyUsageDigitalSignature,

@@ -34,7 +34,7 @@ func (s *Server) Renew(ctx context.Context, r *wire.RenewRequest) (*wire.RenewRe
 		return refuse(codes.PermissionDenied, "the request is for another site than the certificate's")
 	}
 	for _, u := range req.URIs {
-		if site, ok := wire.SiteOfURI(u); !ok || site != st.site {
+		if site, ok := edge.SiteOfURI(u); !ok || site != st.site {
 			return refuse(codes.PermissionDenied, "the request is for another site than the certificate's")
 		}
 	}

@@ -68,7 +68,7 @@ func TestRenewalsAreChecked(t *testing.T) {
 		"another key":           {csrBy(t, other, nil), codes.PermissionDenied},
 		"RSA":                   {csrBy(t, rsaKey, nil), codes.InvalidArgument},
 		"another site by name":  {csrBy(t, own, func(r *x509.CertificateRequest) { r.Subject = pkix.Name{CommonName: "2"} }), codes.PermissionDenied},
-		"another site by URI":   {csrBy(t, own, func(r *x509.CertificateRequest) { r.URIs = []*url.URL{wire.SiteURI("2")} }), codes.PermissionDenied},
+		"another site by URI":   {csrBy(t, own, func(r *x509.CertificateRequest) { r.URIs = []*url.URL{edge.SiteURI("2")} }), codes.PermissionDenied},
 		"a URI that is no site": {csrBy(t, own, func(r *x509.CertificateRequest) { r.URIs = []*url.URL{uri(t, "https://x/")} }), codes.PermissionDenied},
 		"empty":                 {nil, codes.InvalidArgument},
 		"rubbish":               {[]byte("rubbish"), codes.InvalidArgument},
@@ -97,7 +97,7 @@ func (c *centre) signed(key *ecdsa.PrivateKey, change func(*x509.Certificate)) t
 	c.t.Helper()
 	by := c.s.ca.issuing()
 	now := time.Now()
-	tmpl := &x509.Certificate{SerialNumber: serial(), URIs: []*url.URL{wire.SiteURI("1")}, NotBefore: now.Add(-time.Hour),
+	tmpl := &x509.Certificate{SerialNumber: serial(), URIs: []*url.URL{edge.SiteURI("1")}, NotBefore: now.Add(-time.Hour),
 		NotAfter: now.Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	change(tmpl)
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, by.cert, &key.PublicKey, by.key)
@@ -120,7 +120,7 @@ func TestCertificatesThatAreNoBoxs(t *testing.T) {
 		"a box's":           {func(*x509.Certificate) {}, ""},
 		"expired":           {func(x *x509.Certificate) { x.NotAfter = time.Now().Add(-time.Minute) }, ""},
 		"of the future":     {func(x *x509.Certificate) { x.NotBefore = time.Now().Add(30 * time.Minute) }, ""},
-		"two sites":         {func(x *x509.Certificate) { x.URIs = append(x.URIs, wire.SiteURI("2")) }, "names 2 sites"},
+		"two sites":         {func(x *x509.Certificate) { x.URIs = append(x.URIs, edge.SiteURI("2")) }, "names 2 sites"},
 		"no site":           {func(x *x509.Certificate) { x.URIs = nil }, "names 0 sites"},
 		"another URI":       {func(x *x509.Certificate) { x.URIs = []*url.URL{uri(t, "https://site/1")} }, "names no site"},
 		"a site that is ..": {func(x *x509.Certificate) { x.URIs = []*url.URL{uri(t, "sitewatch://site/..")} }, "names no site"},

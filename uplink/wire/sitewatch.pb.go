@@ -349,6 +349,7 @@ type BoxMessage struct {
 	//	*BoxMessage_Events
 	//	*BoxMessage_Heartbeat
 	//	*BoxMessage_Outcome
+	//	*BoxMessage_Checkpoint
 	Message       isBoxMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -427,6 +428,15 @@ func (x *BoxMessage) GetOutcome() *CommandOutcome {
 	return nil
 }
 
+func (x *BoxMessage) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		if x, ok := x.Message.(*BoxMessage_Checkpoint); ok {
+			return x.Checkpoint
+		}
+	}
+	return nil
+}
+
 type isBoxMessage_Message interface {
 	isBoxMessage_Message()
 }
@@ -447,6 +457,10 @@ type BoxMessage_Outcome struct {
 	Outcome *CommandOutcome `protobuf:"bytes,4,opt,name=outcome,proto3,oneof"`
 }
 
+type BoxMessage_Checkpoint struct {
+	Checkpoint *Checkpoint `protobuf:"bytes,30,opt,name=checkpoint,proto3,oneof"`
+}
+
 func (*BoxMessage_Hello) isBoxMessage_Message() {}
 
 func (*BoxMessage_Events) isBoxMessage_Message() {}
@@ -454,6 +468,8 @@ func (*BoxMessage_Events) isBoxMessage_Message() {}
 func (*BoxMessage_Heartbeat) isBoxMessage_Message() {}
 
 func (*BoxMessage_Outcome) isBoxMessage_Message() {}
+
+func (*BoxMessage_Checkpoint) isBoxMessage_Message() {}
 
 type SocMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -463,6 +479,7 @@ type SocMessage struct {
 	//	*SocMessage_Ack
 	//	*SocMessage_Heartbeat
 	//	*SocMessage_Command
+	//	*SocMessage_CheckpointStored
 	Message       isSocMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -541,6 +558,15 @@ func (x *SocMessage) GetCommand() *Command {
 	return nil
 }
 
+func (x *SocMessage) GetCheckpointStored() *CheckpointStored {
+	if x != nil {
+		if x, ok := x.Message.(*SocMessage_CheckpointStored); ok {
+			return x.CheckpointStored
+		}
+	}
+	return nil
+}
+
 type isSocMessage_Message interface {
 	isSocMessage_Message()
 }
@@ -561,6 +587,10 @@ type SocMessage_Command struct {
 	Command *Command `protobuf:"bytes,4,opt,name=command,proto3,oneof"`
 }
 
+type SocMessage_CheckpointStored struct {
+	CheckpointStored *CheckpointStored `protobuf:"bytes,30,opt,name=checkpoint_stored,json=checkpointStored,proto3,oneof"`
+}
+
 func (*SocMessage_Welcome) isSocMessage_Message() {}
 
 func (*SocMessage_Ack) isSocMessage_Message() {}
@@ -568,6 +598,8 @@ func (*SocMessage_Ack) isSocMessage_Message() {}
 func (*SocMessage_Heartbeat) isSocMessage_Message() {}
 
 func (*SocMessage_Command) isSocMessage_Message() {}
+
+func (*SocMessage_CheckpointStored) isSocMessage_Message() {}
 
 // Hello is the first message of a Link and comes once.
 type Hello struct {
@@ -1233,6 +1265,120 @@ func (x *CommandOutcome) GetOutcome() string {
 	return ""
 }
 
+// Checkpoint is the box's signed word for the chain of its journal; see Evidence in PROTOCOL.md.
+type Checkpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Body          []byte                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`               // what is signed, unchanged
+	Signature     []byte                 `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`     // ECDSA P-256, ASN.1, over the SHA-256 of body
+	Certificate   []byte                 `protobuf:"bytes,4,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER, of the key that signed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Checkpoint) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+// CheckpointStored says that the checkpoint is durable at the SOC, whatever the SOC makes of it.
+type CheckpointStored struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointStored) Reset() {
+	*x = CheckpointStored{}
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointStored) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointStored) ProtoMessage() {}
+
+func (x *CheckpointStored) ProtoReflect() protoreflect.Message {
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointStored.ProtoReflect.Descriptor instead.
+func (*CheckpointStored) Descriptor() ([]byte, []int) {
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CheckpointStored) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 type UploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -1248,7 +1394,7 @@ type UploadRequest struct {
 
 func (x *UploadRequest) Reset() {
 	*x = UploadRequest{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1260,7 +1406,7 @@ func (x *UploadRequest) String() string {
 func (*UploadRequest) ProtoMessage() {}
 
 func (x *UploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[15]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1273,7 +1419,7 @@ func (x *UploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadRequest.ProtoReflect.Descriptor instead.
 func (*UploadRequest) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{15}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UploadRequest) GetMessage() isUploadRequest_Message {
@@ -1362,7 +1508,7 @@ type UploadReply struct {
 
 func (x *UploadReply) Reset() {
 	*x = UploadReply{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1520,7 @@ func (x *UploadReply) String() string {
 func (*UploadReply) ProtoMessage() {}
 
 func (x *UploadReply) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[16]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1533,7 @@ func (x *UploadReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadReply.ProtoReflect.Descriptor instead.
 func (*UploadReply) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{16}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UploadReply) GetMessage() isUploadReply_Message {
@@ -1477,7 +1623,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1635,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[17]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1648,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{17}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Offer) GetClip() string {
@@ -1566,7 +1712,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1724,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[18]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1737,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{18}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Resume) GetClip() string {
@@ -1626,7 +1772,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1784,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[19]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1797,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{19}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Chunk) GetOffset() int64 {
@@ -1679,7 +1825,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +1837,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[20]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +1850,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{20}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Progress) GetOffset() int64 {
@@ -1724,13 +1870,16 @@ func (x *Progress) GetMonoNs() int64 {
 // Finish says that every byte of the offered file has been sent.
 type Finish struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Manifest      []byte                 `protobuf:"bytes,30,opt,name=manifest,proto3" json:"manifest,omitempty"`       // of a clip: what is signed, unchanged; empty: the box has none
+	Signature     []byte                 `protobuf:"bytes,31,opt,name=signature,proto3" json:"signature,omitempty"`     // ECDSA P-256, ASN.1, over the SHA-256 of manifest
+	Certificate   []byte                 `protobuf:"bytes,32,opt,name=certificate,proto3" json:"certificate,omitempty"` // DER, of the key that signed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Finish) Reset() {
 	*x = Finish{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1891,7 @@ func (x *Finish) String() string {
 func (*Finish) ProtoMessage() {}
 
 func (x *Finish) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[21]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1904,28 @@ func (x *Finish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finish.ProtoReflect.Descriptor instead.
 func (*Finish) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{21}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Finish) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *Finish) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Finish) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
 }
 
 // Stored says that the file is durable under its digest; the box may forget it.
@@ -1769,7 +1939,7 @@ type Stored struct {
 
 func (x *Stored) Reset() {
 	*x = Stored{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1951,7 @@ func (x *Stored) String() string {
 func (*Stored) ProtoMessage() {}
 
 func (x *Stored) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[22]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1964,7 @@ func (x *Stored) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stored.ProtoReflect.Descriptor instead.
 func (*Stored) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{22}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Stored) GetClip() string {
@@ -1824,7 +1994,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[23]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +2006,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[23]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +2019,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{23}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Refused) GetClip() string {
@@ -1892,7 +2062,7 @@ type ClipState struct {
 
 func (x *ClipState) Reset() {
 	*x = ClipState{}
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[24]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +2074,7 @@ func (x *ClipState) String() string {
 func (*ClipState) ProtoMessage() {}
 
 func (x *ClipState) ProtoReflect() protoreflect.Message {
-	mi := &file_uplink_wire_sitewatch_proto_msgTypes[24]
+	mi := &file_uplink_wire_sitewatch_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2087,7 @@ func (x *ClipState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClipState.ProtoReflect.Descriptor instead.
 func (*ClipState) Descriptor() ([]byte, []int) {
-	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{24}
+	return file_uplink_wire_sitewatch_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClipState) GetClip() string {
@@ -1960,20 +2130,24 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\n" +
 	"RenewReply\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x10\n" +
-	"\x03cas\x18\x02 \x03(\fR\x03cas\"\x83\x02\n" +
+	"\x03cas\x18\x02 \x03(\fR\x03cas\"\xc6\x02\n" +
 	"\n" +
 	"BoxMessage\x122\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1a.sitewatch.uplink.v1.HelloH\x00R\x05hello\x125\n" +
 	"\x06events\x18\x02 \x01(\v2\x1b.sitewatch.uplink.v1.EventsH\x00R\x06events\x12>\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1e.sitewatch.uplink.v1.HeartbeatH\x00R\theartbeat\x12?\n" +
-	"\aoutcome\x18\x04 \x01(\v2#.sitewatch.uplink.v1.CommandOutcomeH\x00R\aoutcomeB\t\n" +
-	"\amessage\"\xf9\x01\n" +
+	"\aoutcome\x18\x04 \x01(\v2#.sitewatch.uplink.v1.CommandOutcomeH\x00R\aoutcome\x12A\n" +
+	"\n" +
+	"checkpoint\x18\x1e \x01(\v2\x1f.sitewatch.uplink.v1.CheckpointH\x00R\n" +
+	"checkpointB\t\n" +
+	"\amessage\"\xcf\x02\n" +
 	"\n" +
 	"SocMessage\x128\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1c.sitewatch.uplink.v1.WelcomeH\x00R\awelcome\x12,\n" +
 	"\x03ack\x18\x02 \x01(\v2\x18.sitewatch.uplink.v1.AckH\x00R\x03ack\x12>\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x1e.sitewatch.uplink.v1.HeartbeatH\x00R\theartbeat\x128\n" +
-	"\acommand\x18\x04 \x01(\v2\x1c.sitewatch.uplink.v1.CommandH\x00R\acommandB\t\n" +
+	"\acommand\x18\x04 \x01(\v2\x1c.sitewatch.uplink.v1.CommandH\x00R\acommand\x12T\n" +
+	"\x11checkpoint_stored\x18\x1e \x01(\v2%.sitewatch.uplink.v1.CheckpointStoredH\x00R\x10checkpointStoredB\t\n" +
 	"\amessage\"\xef\x01\n" +
 	"\x05Hello\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
@@ -2033,7 +2207,15 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\x0eCommandOutcome\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
-	"\aoutcome\x18\x03 \x01(\tR\aoutcome\"\xfa\x01\n" +
+	"\aoutcome\x18\x03 \x01(\tR\aoutcome\"r\n" +
+	"\n" +
+	"Checkpoint\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\x12 \n" +
+	"\vcertificate\x18\x04 \x01(\fR\vcertificate\"$\n" +
+	"\x10CheckpointStored\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\"\xfa\x01\n" +
 	"\rUploadRequest\x122\n" +
 	"\x05offer\x18\x01 \x01(\v2\x1a.sitewatch.uplink.v1.OfferH\x00R\x05offer\x122\n" +
 	"\x05chunk\x18\x02 \x01(\v2\x1a.sitewatch.uplink.v1.ChunkH\x00R\x05chunk\x125\n" +
@@ -2064,8 +2246,11 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\x04data\x18\x02 \x01(\fR\x04data\";\n" +
 	"\bProgress\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x17\n" +
-	"\amono_ns\x18\x02 \x01(\x03R\x06monoNs\"\b\n" +
-	"\x06Finish\"K\n" +
+	"\amono_ns\x18\x02 \x01(\x03R\x06monoNs\"d\n" +
+	"\x06Finish\x12\x1a\n" +
+	"\bmanifest\x18\x1e \x01(\fR\bmanifest\x12\x1c\n" +
+	"\tsignature\x18\x1f \x01(\fR\tsignature\x12 \n" +
+	"\vcertificate\x18  \x01(\fR\vcertificate\"K\n" +
 	"\x06Stored\x12\x12\n" +
 	"\x04clip\x18\x01 \x01(\tR\x04clip\x12-\n" +
 	"\x04part\x18\x02 \x01(\x0e2\x19.sitewatch.uplink.v1.PartR\x04part\"z\n" +
@@ -2108,75 +2293,79 @@ func file_uplink_wire_sitewatch_proto_rawDescGZIP() []byte {
 }
 
 var file_uplink_wire_sitewatch_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_uplink_wire_sitewatch_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_uplink_wire_sitewatch_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_uplink_wire_sitewatch_proto_goTypes = []any{
-	(Lane)(0),              // 0: sitewatch.uplink.v1.Lane
-	(Part)(0),              // 1: sitewatch.uplink.v1.Part
-	(*EnrolRequest)(nil),   // 2: sitewatch.uplink.v1.EnrolRequest
-	(*EnrolReply)(nil),     // 3: sitewatch.uplink.v1.EnrolReply
-	(*RenewRequest)(nil),   // 4: sitewatch.uplink.v1.RenewRequest
-	(*RenewReply)(nil),     // 5: sitewatch.uplink.v1.RenewReply
-	(*BoxMessage)(nil),     // 6: sitewatch.uplink.v1.BoxMessage
-	(*SocMessage)(nil),     // 7: sitewatch.uplink.v1.SocMessage
-	(*Hello)(nil),          // 8: sitewatch.uplink.v1.Hello
-	(*Welcome)(nil),        // 9: sitewatch.uplink.v1.Welcome
-	(*Watermark)(nil),      // 10: sitewatch.uplink.v1.Watermark
-	(*Events)(nil),         // 11: sitewatch.uplink.v1.Events
-	(*Record)(nil),         // 12: sitewatch.uplink.v1.Record
-	(*Ack)(nil),            // 13: sitewatch.uplink.v1.Ack
-	(*Heartbeat)(nil),      // 14: sitewatch.uplink.v1.Heartbeat
-	(*Command)(nil),        // 15: sitewatch.uplink.v1.Command
-	(*CommandOutcome)(nil), // 16: sitewatch.uplink.v1.CommandOutcome
-	(*UploadRequest)(nil),  // 17: sitewatch.uplink.v1.UploadRequest
-	(*UploadReply)(nil),    // 18: sitewatch.uplink.v1.UploadReply
-	(*Offer)(nil),          // 19: sitewatch.uplink.v1.Offer
-	(*Resume)(nil),         // 20: sitewatch.uplink.v1.Resume
-	(*Chunk)(nil),          // 21: sitewatch.uplink.v1.Chunk
-	(*Progress)(nil),       // 22: sitewatch.uplink.v1.Progress
-	(*Finish)(nil),         // 23: sitewatch.uplink.v1.Finish
-	(*Stored)(nil),         // 24: sitewatch.uplink.v1.Stored
-	(*Refused)(nil),        // 25: sitewatch.uplink.v1.Refused
-	(*ClipState)(nil),      // 26: sitewatch.uplink.v1.ClipState
+	(Lane)(0),                // 0: sitewatch.uplink.v1.Lane
+	(Part)(0),                // 1: sitewatch.uplink.v1.Part
+	(*EnrolRequest)(nil),     // 2: sitewatch.uplink.v1.EnrolRequest
+	(*EnrolReply)(nil),       // 3: sitewatch.uplink.v1.EnrolReply
+	(*RenewRequest)(nil),     // 4: sitewatch.uplink.v1.RenewRequest
+	(*RenewReply)(nil),       // 5: sitewatch.uplink.v1.RenewReply
+	(*BoxMessage)(nil),       // 6: sitewatch.uplink.v1.BoxMessage
+	(*SocMessage)(nil),       // 7: sitewatch.uplink.v1.SocMessage
+	(*Hello)(nil),            // 8: sitewatch.uplink.v1.Hello
+	(*Welcome)(nil),          // 9: sitewatch.uplink.v1.Welcome
+	(*Watermark)(nil),        // 10: sitewatch.uplink.v1.Watermark
+	(*Events)(nil),           // 11: sitewatch.uplink.v1.Events
+	(*Record)(nil),           // 12: sitewatch.uplink.v1.Record
+	(*Ack)(nil),              // 13: sitewatch.uplink.v1.Ack
+	(*Heartbeat)(nil),        // 14: sitewatch.uplink.v1.Heartbeat
+	(*Command)(nil),          // 15: sitewatch.uplink.v1.Command
+	(*CommandOutcome)(nil),   // 16: sitewatch.uplink.v1.CommandOutcome
+	(*Checkpoint)(nil),       // 17: sitewatch.uplink.v1.Checkpoint
+	(*CheckpointStored)(nil), // 18: sitewatch.uplink.v1.CheckpointStored
+	(*UploadRequest)(nil),    // 19: sitewatch.uplink.v1.UploadRequest
+	(*UploadReply)(nil),      // 20: sitewatch.uplink.v1.UploadReply
+	(*Offer)(nil),            // 21: sitewatch.uplink.v1.Offer
+	(*Resume)(nil),           // 22: sitewatch.uplink.v1.Resume
+	(*Chunk)(nil),            // 23: sitewatch.uplink.v1.Chunk
+	(*Progress)(nil),         // 24: sitewatch.uplink.v1.Progress
+	(*Finish)(nil),           // 25: sitewatch.uplink.v1.Finish
+	(*Stored)(nil),           // 26: sitewatch.uplink.v1.Stored
+	(*Refused)(nil),          // 27: sitewatch.uplink.v1.Refused
+	(*ClipState)(nil),        // 28: sitewatch.uplink.v1.ClipState
 }
 var file_uplink_wire_sitewatch_proto_depIdxs = []int32{
 	8,  // 0: sitewatch.uplink.v1.BoxMessage.hello:type_name -> sitewatch.uplink.v1.Hello
 	11, // 1: sitewatch.uplink.v1.BoxMessage.events:type_name -> sitewatch.uplink.v1.Events
 	14, // 2: sitewatch.uplink.v1.BoxMessage.heartbeat:type_name -> sitewatch.uplink.v1.Heartbeat
 	16, // 3: sitewatch.uplink.v1.BoxMessage.outcome:type_name -> sitewatch.uplink.v1.CommandOutcome
-	9,  // 4: sitewatch.uplink.v1.SocMessage.welcome:type_name -> sitewatch.uplink.v1.Welcome
-	13, // 5: sitewatch.uplink.v1.SocMessage.ack:type_name -> sitewatch.uplink.v1.Ack
-	14, // 6: sitewatch.uplink.v1.SocMessage.heartbeat:type_name -> sitewatch.uplink.v1.Heartbeat
-	15, // 7: sitewatch.uplink.v1.SocMessage.command:type_name -> sitewatch.uplink.v1.Command
-	10, // 8: sitewatch.uplink.v1.Welcome.watermarks:type_name -> sitewatch.uplink.v1.Watermark
-	0,  // 9: sitewatch.uplink.v1.Watermark.lane:type_name -> sitewatch.uplink.v1.Lane
-	0,  // 10: sitewatch.uplink.v1.Events.lane:type_name -> sitewatch.uplink.v1.Lane
-	12, // 11: sitewatch.uplink.v1.Events.records:type_name -> sitewatch.uplink.v1.Record
-	0,  // 12: sitewatch.uplink.v1.Ack.lane:type_name -> sitewatch.uplink.v1.Lane
-	19, // 13: sitewatch.uplink.v1.UploadRequest.offer:type_name -> sitewatch.uplink.v1.Offer
-	21, // 14: sitewatch.uplink.v1.UploadRequest.chunk:type_name -> sitewatch.uplink.v1.Chunk
-	23, // 15: sitewatch.uplink.v1.UploadRequest.finish:type_name -> sitewatch.uplink.v1.Finish
-	26, // 16: sitewatch.uplink.v1.UploadRequest.clip_state:type_name -> sitewatch.uplink.v1.ClipState
-	20, // 17: sitewatch.uplink.v1.UploadReply.resume:type_name -> sitewatch.uplink.v1.Resume
-	22, // 18: sitewatch.uplink.v1.UploadReply.progress:type_name -> sitewatch.uplink.v1.Progress
-	24, // 19: sitewatch.uplink.v1.UploadReply.stored:type_name -> sitewatch.uplink.v1.Stored
-	25, // 20: sitewatch.uplink.v1.UploadReply.refused:type_name -> sitewatch.uplink.v1.Refused
-	1,  // 21: sitewatch.uplink.v1.Offer.part:type_name -> sitewatch.uplink.v1.Part
-	1,  // 22: sitewatch.uplink.v1.Resume.part:type_name -> sitewatch.uplink.v1.Part
-	1,  // 23: sitewatch.uplink.v1.Stored.part:type_name -> sitewatch.uplink.v1.Part
-	1,  // 24: sitewatch.uplink.v1.Refused.part:type_name -> sitewatch.uplink.v1.Part
-	2,  // 25: sitewatch.uplink.v1.Enrolment.Enrol:input_type -> sitewatch.uplink.v1.EnrolRequest
-	6,  // 26: sitewatch.uplink.v1.Uplink.Link:input_type -> sitewatch.uplink.v1.BoxMessage
-	17, // 27: sitewatch.uplink.v1.Uplink.Upload:input_type -> sitewatch.uplink.v1.UploadRequest
-	4,  // 28: sitewatch.uplink.v1.Uplink.Renew:input_type -> sitewatch.uplink.v1.RenewRequest
-	3,  // 29: sitewatch.uplink.v1.Enrolment.Enrol:output_type -> sitewatch.uplink.v1.EnrolReply
-	7,  // 30: sitewatch.uplink.v1.Uplink.Link:output_type -> sitewatch.uplink.v1.SocMessage
-	18, // 31: sitewatch.uplink.v1.Uplink.Upload:output_type -> sitewatch.uplink.v1.UploadReply
-	5,  // 32: sitewatch.uplink.v1.Uplink.Renew:output_type -> sitewatch.uplink.v1.RenewReply
-	29, // [29:33] is the sub-list for method output_type
-	25, // [25:29] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	17, // 4: sitewatch.uplink.v1.BoxMessage.checkpoint:type_name -> sitewatch.uplink.v1.Checkpoint
+	9,  // 5: sitewatch.uplink.v1.SocMessage.welcome:type_name -> sitewatch.uplink.v1.Welcome
+	13, // 6: sitewatch.uplink.v1.SocMessage.ack:type_name -> sitewatch.uplink.v1.Ack
+	14, // 7: sitewatch.uplink.v1.SocMessage.heartbeat:type_name -> sitewatch.uplink.v1.Heartbeat
+	15, // 8: sitewatch.uplink.v1.SocMessage.command:type_name -> sitewatch.uplink.v1.Command
+	18, // 9: sitewatch.uplink.v1.SocMessage.checkpoint_stored:type_name -> sitewatch.uplink.v1.CheckpointStored
+	10, // 10: sitewatch.uplink.v1.Welcome.watermarks:type_name -> sitewatch.uplink.v1.Watermark
+	0,  // 11: sitewatch.uplink.v1.Watermark.lane:type_name -> sitewatch.uplink.v1.Lane
+	0,  // 12: sitewatch.uplink.v1.Events.lane:type_name -> sitewatch.uplink.v1.Lane
+	12, // 13: sitewatch.uplink.v1.Events.records:type_name -> sitewatch.uplink.v1.Record
+	0,  // 14: sitewatch.uplink.v1.Ack.lane:type_name -> sitewatch.uplink.v1.Lane
+	21, // 15: sitewatch.uplink.v1.UploadRequest.offer:type_name -> sitewatch.uplink.v1.Offer
+	23, // 16: sitewatch.uplink.v1.UploadRequest.chunk:type_name -> sitewatch.uplink.v1.Chunk
+	25, // 17: sitewatch.uplink.v1.UploadRequest.finish:type_name -> sitewatch.uplink.v1.Finish
+	28, // 18: sitewatch.uplink.v1.UploadRequest.clip_state:type_name -> sitewatch.uplink.v1.ClipState
+	22, // 19: sitewatch.uplink.v1.UploadReply.resume:type_name -> sitewatch.uplink.v1.Resume
+	24, // 20: sitewatch.uplink.v1.UploadReply.progress:type_name -> sitewatch.uplink.v1.Progress
+	26, // 21: sitewatch.uplink.v1.UploadReply.stored:type_name -> sitewatch.uplink.v1.Stored
+	27, // 22: sitewatch.uplink.v1.UploadReply.refused:type_name -> sitewatch.uplink.v1.Refused
+	1,  // 23: sitewatch.uplink.v1.Offer.part:type_name -> sitewatch.uplink.v1.Part
+	1,  // 24: sitewatch.uplink.v1.Resume.part:type_name -> sitewatch.uplink.v1.Part
+	1,  // 25: sitewatch.uplink.v1.Stored.part:type_name -> sitewatch.uplink.v1.Part
+	1,  // 26: sitewatch.uplink.v1.Refused.part:type_name -> sitewatch.uplink.v1.Part
+	2,  // 27: sitewatch.uplink.v1.Enrolment.Enrol:input_type -> sitewatch.uplink.v1.EnrolRequest
+	6,  // 28: sitewatch.uplink.v1.Uplink.Link:input_type -> sitewatch.uplink.v1.BoxMessage
+	19, // 29: sitewatch.uplink.v1.Uplink.Upload:input_type -> sitewatch.uplink.v1.UploadRequest
+	4,  // 30: sitewatch.uplink.v1.Uplink.Renew:input_type -> sitewatch.uplink.v1.RenewRequest
+	3,  // 31: sitewatch.uplink.v1.Enrolment.Enrol:output_type -> sitewatch.uplink.v1.EnrolReply
+	7,  // 32: sitewatch.uplink.v1.Uplink.Link:output_type -> sitewatch.uplink.v1.SocMessage
+	20, // 33: sitewatch.uplink.v1.Uplink.Upload:output_type -> sitewatch.uplink.v1.UploadReply
+	5,  // 34: sitewatch.uplink.v1.Uplink.Renew:output_type -> sitewatch.uplink.v1.RenewReply
+	31, // [31:35] is the sub-list for method output_type
+	27, // [27:31] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_uplink_wire_sitewatch_proto_init() }
@@ -2189,20 +2378,22 @@ func file_uplink_wire_sitewatch_proto_init() {
 		(*BoxMessage_Events)(nil),
 		(*BoxMessage_Heartbeat)(nil),
 		(*BoxMessage_Outcome)(nil),
+		(*BoxMessage_Checkpoint)(nil),
 	}
 	file_uplink_wire_sitewatch_proto_msgTypes[5].OneofWrappers = []any{
 		(*SocMessage_Welcome)(nil),
 		(*SocMessage_Ack)(nil),
 		(*SocMessage_Heartbeat)(nil),
 		(*SocMessage_Command)(nil),
+		(*SocMessage_CheckpointStored)(nil),
 	}
-	file_uplink_wire_sitewatch_proto_msgTypes[15].OneofWrappers = []any{
+	file_uplink_wire_sitewatch_proto_msgTypes[17].OneofWrappers = []any{
 		(*UploadRequest_Offer)(nil),
 		(*UploadRequest_Chunk)(nil),
 		(*UploadRequest_Finish)(nil),
 		(*UploadRequest_ClipState)(nil),
 	}
-	file_uplink_wire_sitewatch_proto_msgTypes[16].OneofWrappers = []any{
+	file_uplink_wire_sitewatch_proto_msgTypes[18].OneofWrappers = []any{
 		(*UploadReply_Resume)(nil),
 		(*UploadReply_Progress)(nil),
 		(*UploadReply_Stored)(nil),
@@ -2214,7 +2405,7 @@ func file_uplink_wire_sitewatch_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_uplink_wire_sitewatch_proto_rawDesc), len(file_uplink_wire_sitewatch_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -10,11 +10,8 @@
 package wire
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
-
-	"sitewatch/edge"
 )
 
 const (
@@ -36,19 +33,6 @@ var idPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // ValidID says whether id has the form of a clip, journal or command id; only such an id may become part of a file name.
 func ValidID(id string) bool { return idPattern.MatchString(id) }
-
-// SiteURI is the name of a site in its box's certificate.
-func SiteURI(site edge.SiteID) *url.URL {
-	return &url.URL{Scheme: "sitewatch", Host: "site", Path: "/" + string(site)}
-}
-
-// SiteOfURI is the reverse of SiteURI; ok is false for anything that is not the name of a site.
-func SiteOfURI(u *url.URL) (site edge.SiteID, ok bool) {
-	if u.Scheme != "sitewatch" || u.Host != "site" || len(u.Path) < 2 || u.RawQuery != "" || u.Fragment != "" {
-		return "", false
-	}
-	return edge.SiteID(u.Path[1:]), edge.ValidID(u.Path[1:])
-}
 
 // Text makes s fit for a text field: valid UTF-8 (protobuf refuses to send anything else) and not too long.
 func Text(s string) string {

@@ -2,12 +2,9 @@ package wire
 
 import (
 	"errors"
-	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
-
-	"sitewatch/edge"
 )
 
 func TestTokenSurvivesCopying(t *testing.T) {
@@ -47,24 +44,6 @@ func TestTokenDamaged(t *testing.T) {
 	} {
 		if _, err := ParseToken(in); !errors.Is(err, ErrToken) {
 			t.Errorf("%s: got %v, want ErrToken", name, err)
-		}
-	}
-}
-
-func TestSiteURI(t *testing.T) {
-	if u := SiteURI("0417").String(); u != "sitewatch://site/0417" {
-		t.Errorf("got %s", u)
-	}
-	for in, want := range map[string]edge.SiteID{
-		"sitewatch://site/0417": "0417", "sitewatch://site/": "", "sitewatch://site/a/b": "", "sitewatch://site/..": "",
-		"https://site/0417": "", "sitewatch://other/0417": "", "sitewatch://site/0417?x=1": "", "sitewatch:0417": "",
-	} {
-		u, err := url.Parse(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, ok := SiteOfURI(u); ok != (want != "") || ok && got != want {
-			t.Errorf("%s: got %q, %v, want %q", in, got, ok, want)
 		}
 	}
 }
