@@ -1,6 +1,6 @@
 // Command eye decodes pictures for the gateway, in a process of its own: what a hostile camera can do to libavcodec, it does
 // to an eye, and the gateway starts another one. It speaks over its standard input and output as video/motion/PIPE.md says,
-// opens nothing else and ends when its input does.
+// opens nothing else, which the kernel sees to (sandbox.go), and ends when its input does.
 package main
 
 import (
@@ -17,6 +17,9 @@ func main() {
 	build := "devel"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		build = info.Main.Version
+	}
+	if err := confine(); err != nil { // a kernel without seccomp: the gateway's log says so with the build
+		build += " (not confined: " + err.Error() + ")"
 	}
 	if err := run(os.Stdin, os.Stdout, build, func() { os.Exit(0) }); err != nil {
 		fmt.Fprintln(os.Stderr, "eye:", err)
