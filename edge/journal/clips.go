@@ -117,6 +117,23 @@ func (j *Journal) ClipCutting(ctx context.Context, id edge.ClipID) error {
 	})
 }
 
+// ClipClosing says that the pictures up to the clip's end are there. When the alarm was repeated since, so that the end is later
+// than to, it returns the new end and the clip goes on; otherwise the end stays what it is.
+func (j *Journal) ClipClosing(ctx context.Context, id edge.ClipID, to time.Time) (end time.Time, err error) {
+	err = j.do(ctx, func(ctx context.Context, t *tx) error {
+		c, err := t.clip(ctx, id)
+		if err != nil {
+			return err
+		}
+		end = time.Unix(0, c.to).UTC() // read by the caller only after its answer came
+		if !c.state.final() && !end.After(to) {
+			j.ends[id] = true
+		}
+		return nil
+	})
+	return end, err
+}
+
 // StillReady says that the clip's still is a whole file in ClipDir, synced. A clip that has one keeps it.
 func (j *Journal) StillReady(ctx context.Context, f edge.ClipFile) error {
 	name, err := j.fileName(f)
@@ -163,6 +180,7 @@ func (j *Journal) ClipReady(ctx context.Context, fact edge.ClipFact, f edge.Clip
 			return nil
 		}
 		fact.Reason = bounded(fact.Reason)
+		t.effects.done = append(t.effects.done, func() { delete(j.ends, fact.ID) })
 		fact.Camera, fact.SizeBytes, fact.SHA256 = c.camera, f.SizeBytes, f.SHA256[:]
 		fact.StillBytes, fact.StillSHA256 = c.stillBytes, c.stillSHA
 		if _, err := t.exec(ctx, `update clips set state = 'ready', clip_file = ?, clip_bytes = ?, clip_sha256 = ? where id = ?`,
@@ -199,6 +217,7 @@ func (j *Journal) ClipLost(ctx context.Context, id edge.ClipID, reason string) e
 // loseClip makes the row lost, forgets its file and says so in an event.
 func (t *tx) loseClip(ctx context.Context, id edge.ClipID, c clipRow, reason string) error {
 	reason = bounded(reason)
+	t.effects.done = append(t.effects.done, func() { delete(t.j.ends, id) })
 	if _, err := t.exec(ctx, `update clips set state = 'lost', reason = ?, clip_file = null where id = ?`, reason, string(id)); err != nil {
 		return err
 	}

@@ -7,6 +7,9 @@
 // back to its last whole fragment and sealed, one that has nothing is begun anew or reported lost. After a boot nothing is
 // begun anew: the pictures were in memory. Every wanted clip ends as ready or lost, and says why it is shorter than asked.
 //
+// The file of a clip is written once, from its beginning to its end, and Options.Growing is told of every whole fragment: so it can
+// be sent while it grows. The fragment that ends it is written as soon as the first picture after the end is there.
+//
 // A clip holds no pictures of its own but those of the fragment that it is writing: it reads the ring by position. If the
 // disk is slower than the ring is long, pictures are missing and the clip's reason says so; the camera and the journal
 // never wait for it (P5). Of the disk it leaves alone what the journal may need.
@@ -30,6 +33,8 @@ type Jobs interface {
 	StillReady(ctx context.Context, f edge.ClipFile) error
 	ClipReady(ctx context.Context, fact edge.ClipFact, f edge.ClipFile) error
 	ClipLost(ctx context.Context, id edge.ClipID, reason string) error
+	// ClipClosing returns where the clip is to end by now. When that is not later than to, it never will be.
+	ClipClosing(ctx context.Context, id edge.ClipID, to time.Time) (time.Time, error)
 }
 
 // Stiller makes a JPEG of a keyframe. It is motion.Eye; a clip without still is fine.
@@ -52,6 +57,8 @@ type Options struct {
 	Clock   edge.Clock
 	Log     *slog.Logger
 	Cutting func(edge.ClipRef) // told after ClipCutting, from many goroutines; it does not block. nil: nobody
+	// Growing is told of every whole fragment that was added to a clip's file, from many goroutines; it does not block. nil: nobody.
+	Growing func(Growth)
 	// AtOnce is how many clips are cut at a time, 32 when zero. The rest wait in the order of their alarms and hold no
 	// memory while they do. One that waits for longer than the ring is deep begins with what the ring still has, and its
 	// reason says so: holding the pictures for all of them instead would grow with the number of alarms (P7), and the
@@ -61,6 +68,16 @@ type Options struct {
 	// be journalled is worse than one without pictures (P5).
 	MinFreeBytes int64
 	Free         func(dir string) (int64, error) // bytes free on the disk of dir; nil: ask the kernel
+}
+
+// Growth is a clip that is being cut: Path has SizeBytes of whole fragments by now. They are written and not synced. The file only
+// ever grows until its name becomes that of the clip, with the bytes that were told of as its beginning: who has it open reads on.
+// After a power cut the file may be shorter again, and what follows may be other: the digest of the finished clip decides.
+type Growth struct {
+	Ref       edge.ClipRef
+	Seq       edge.Seq // of the event that asked
+	Path      string
+	SizeBytes int64
 }
 
 const (

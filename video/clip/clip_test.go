@@ -100,6 +100,14 @@ func (j *journal) ClipLost(_ context.Context, id edge.ClipID, reason string) err
 	j.change()
 	return j.err
 }
+func (j *journal) ClipClosing(_ context.Context, id edge.ClipID, to time.Time) (time.Time, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if end := j.jobs[id].To; end.After(to) {
+		return end, j.err
+	}
+	return to, j.err
+}
 
 // outcome waits for a clip's end.
 func (j *journal) outcome(t *testing.T, id edge.ClipID) (edge.ClipFact, edge.ClipFile, string) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	"sitewatch/edge"
-	"sitewatch/video"
-	"sitewatch/video/ring"
 )
 
 // cutting is one clip on its way.
@@ -46,122 +43,43 @@ func (j *cutting) run(ctx context.Context) error {
 	if _, same := now.Since(j.job.At); !same { // what the ring has now is of another time, and only the wall clock could tell of which
 		return lostf("the box was started again before it was cut")
 	}
-	if err := j.tell(ctx, "clip cutting", func(ctx context.Context) error { return j.opt.Jobs.ClipCutting(ctx, j.job.ID) }); err != nil {
-		return err
-	}
-	if j.opt.Cutting != nil {
-		j.opt.Cutting(j.job.ClipRef)
-	}
-	s := spanOf(j.job, now)
-
-	fact, err := j.runBoth(ctx, camera, s)
+	fact, err := j.runBoth(ctx, camera, spanOf(j.job, now))
 	if err != nil {
 		return err
 	}
 	return j.seal(ctx, fact)
 }
 
-// runBoth cuts the clip while the still goes ahead on its own; the still has time for as long as the clip is being cut and a
-// moment longer, which matters when all pictures were in the ring already.
+// runBoth cuts the clip while the still goes ahead on its own: first of all. The still has as long as the clip is being cut, and
+// stillPatience at least, which matters when all pictures were in the ring already.
 func (j *cutting) runBoth(ctx context.Context, camera Camera, s span) (edge.ClipFact, error) {
+	begun := j.opt.Clock.Now()
 	stillCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	still := make(chan error, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { still <- j.runStill(stillCtx, ctx, camera.Ring, s) })
-	fact, err := j.cut(ctx, camera, s)
+	fact, err := j.begin(ctx, camera, s)
 	if err != nil {
 		stop()
 		return fact, errors.Join(err, <-still)
 	}
-	t := time.AfterFunc(stillPatience, stop)
+	took, _ := j.opt.Clock.Now().Since(begun)
+	t := time.AfterFunc(stillPatience-took, stop)
 	defer t.Stop()
 	return fact, <-still
 }
 
-// cut writes the temporary file.
-func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.ClipFact, err error) {
-	patience := s.to + grace - j.opt.Clock.Now().Mono
-	if j.job.Kind == edge.KindCommandDone {
-		patience = max(patience, grace) // what is asked for may be long past, and in the ring
+// begin says that the clip is being cut, and cuts it.
+func (j *cutting) begin(ctx context.Context, camera Camera, s span) (fact edge.ClipFact, err error) {
+	if err := j.tell(ctx, "clip cutting", func(ctx context.Context) error { return j.opt.Jobs.ClipCutting(ctx, j.job.ID) }); err != nil {
+		return fact, err
 	}
-	readCtx, cancel := context.WithTimeout(ctx, max(0, patience))
-	defer cancel()
-	var f *file
-	defer func() {
-		if f != nil {
-			f.Close()
-		}
-	}()
-	rd := camera.Ring.From(s.from)
-	complete, gap := false, false
-	var holes holes
-	for {
-		u, p, err := rd.Next(readCtx)
-		if errors.Is(err, ring.ErrOverrun) {
-			gap = gap || f != nil
-			continue
-		}
-		if ctx.Err() != nil {
-			if f != nil { // the next run seals what there is; why it cannot be written is of no use to it
-				f.flushNow()
-			}
-			return fact, ctx.Err()
-		}
-		if err != nil { // the clip's time is over
-			break
-		}
-		if u.Arrival.Mono > s.to {
-			if f == nil && j.job.Kind == edge.KindCommandDone {
-				return fact, lostf("the box has no pictures of that time any more; its oldest are of %s", u.Arrival.Wall.UTC().Format(time.TimeOnly+" UTC"))
-			}
-			complete = true
-			break
-		}
-		if f == nil {
-			if late := u.Arrival.Mono - s.from; late > slack {
-				j.reasons = append(j.reasons, fmt.Sprintf("begins %.1f s later than asked: there were no earlier pictures in memory", late.Seconds()))
-			}
-			if f, err = create(j.temp(), p, note{Clip: j.job.ID, Camera: j.job.Camera, Seq: j.job.Seq, First: u.Arrival.Wall}, j.room); err != nil {
-				return fact, j.disk(err)
-			}
-		}
-		holes.see(u.Arrival)
-		if f.written > maxClipBytes {
-			j.reasons = append(j.reasons, fmt.Sprintf("cut short: larger than %d MiB", maxClipBytes>>20))
-			complete = true
-			break
-		}
-		if err := f.write(u, p); err != nil {
-			if j.full(f, err) {
-				complete = true
-				break
-			}
-			return fact, j.disk(err)
-		}
+	if j.opt.Cutting != nil {
+		j.opt.Cutting(j.job.ClipRef)
 	}
-	if f == nil {
-		return fact, j.nothing(camera)
-	}
-	if why := holes.String(); why != "" {
-		j.reasons = append(j.reasons, why)
-	}
-	if gap {
-		j.reasons = append(j.reasons, "pictures are missing: the disk was too slow")
-	}
-	if short := s.to - f.last.Arrival.Mono; !complete && short > slack {
-		j.reasons = append(j.reasons, fmt.Sprintf("ends %.1f s earlier than asked%s", short.Seconds(), because(camera)))
-	}
-	err = f.finish()
-	if err != nil && j.full(f, err) {
-		err = f.finish()
-	}
-	if err != nil {
-		return fact, j.disk(err)
-	}
-	fact.From, fact.To = f.first.Arrival.Wall, video.AnchorOf(f.first).StampOf(f.end).Wall
-	return fact, nil
+	return j.cut(ctx, camera, s)
 }
 
 // nothing says why a clip has no picture at all.
@@ -206,20 +124,23 @@ func (j *cutting) seal(ctx context.Context, fact edge.ClipFact) error {
 
 // ready tells the journal of the finished file.
 func (j *cutting) ready(ctx context.Context, fact edge.ClipFact) error {
-	size, sum, err := digest(j.final())
-	if err != nil {
-		return j.disk(err)
+	if fact.SHA256 == nil { // it was not written by this run
+		size, sum, err := digest(j.final())
+		if err != nil {
+			return j.disk(err)
+		}
+		fact.SizeBytes, fact.SHA256 = size, sum[:]
 	}
-	fact.ID, fact.Camera, fact.SizeBytes, fact.SHA256 = j.job.ID, j.job.Camera, size, sum[:]
+	fact.ID, fact.Camera = j.job.ID, j.job.Camera
 	fact.Reason = strings.Join(j.reasons, "; ")
 	if j.still.Path != "" {
 		fact.StillBytes, fact.StillSHA256 = j.still.SizeBytes, j.still.SHA256[:]
 	}
-	f := j.file(edge.PartClip, j.final(), size, sum)
+	f := j.file(edge.PartClip, j.final(), fact.SizeBytes, [sha256.Size]byte(fact.SHA256))
 	if err := j.tell(ctx, "clip ready", func(ctx context.Context) error { return j.opt.Jobs.ClipReady(ctx, fact, f) }); err != nil {
 		return err
 	}
-	j.log.Info("clip ready", "bytes", size, "reason", fact.Reason)
+	j.log.Info("clip ready", "bytes", fact.SizeBytes, "reason", fact.Reason)
 	return nil
 }
 
@@ -252,7 +173,8 @@ func (j *cutting) resume(ctx context.Context) (done bool, err error) {
 	if !adopted || found.end.Duration() < j.job.To.Sub(found.note.First)-slack-time.Second {
 		j.reasons = append(j.reasons, "cut short by a restart of the gateway")
 	}
-	fact := edge.ClipFact{From: found.note.First, To: found.note.First.Add(found.end.Duration())}
+	fact := edge.ClipFact{From: found.note.First, To: found.note.First.Add(found.end.Duration()),
+		Codec: found.codec, Audio: found.audio, Width: found.size.Width, Height: found.size.Height}
 	if adopted {
 		return true, j.ready(ctx, fact)
 	}

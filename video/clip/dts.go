@@ -2,6 +2,7 @@ package clip
 
 import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 
 	"sitewatch/video"
 )
@@ -9,10 +10,26 @@ import (
 // dts finds decoding times, which an MP4 needs and RTP does not carry. Without B-pictures, which cameras hardly ever send,
 // they are the PTS.
 type dts struct {
-	ex     *h264.DTSExtractor
+	ex     extractor
 	params video.Params
 	begun  bool
 	prev   video.Ticks90k
+}
+
+// extractor follows how a stream counts its pictures.
+type extractor interface {
+	Extract(au [][]byte, pts int64) (int64, error)
+}
+
+func newExtractor(c video.Codec) extractor {
+	if c == video.H265 {
+		ex := &h265.DTSExtractor{}
+		ex.Initialize()
+		return ex
+	}
+	ex := &h264.DTSExtractor{}
+	ex.Initialize()
+	return ex
 }
 
 // next returns the decoding time of u, always later than the one before. Where the stream's own counting cannot be
@@ -20,10 +37,9 @@ type dts struct {
 func (d *dts) next(u video.AccessUnit, p video.Params) video.Ticks90k {
 	at := u.PTS
 	if d.ex == nil || u.Keyframe && !p.Equal(d.params) {
-		d.ex, d.params = &h264.DTSExtractor{}, p
-		d.ex.Initialize()
+		d.ex, d.params = newExtractor(p.Codec), p
 	}
-	nalus := [][]byte{p.SPS}
+	nalus := p.Sets()
 	for n := range u.NALUs() {
 		if len(n) > 0 {
 			nalus = append(nalus, n)

@@ -2,97 +2,118 @@ package clip
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
+	"hash"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
+	"golang.org/x/sys/unix"
 
 	"sitewatch/edge"
 	"sitewatch/video"
 )
 
-// note says inside the file what it is and when its first picture came in, so that a file that was left behind, or that is
-// found years later without its journal, explains itself. It is a box of type "uuid" (ISO/IEC 14496-12 §11.1), which
-// players skip.
-type note struct {
-	Clip   edge.ClipID   `json:"clip"`
-	Camera edge.CameraID `json:"camera"`
-	Seq    edge.Seq      `json:"seq"`
-	First  time.Time     `json:"first"`
-}
+// Tracks of the MP4. Sound has one only when some came with the pictures of the first fragment.
+const (
+	pictureTrack = 1
+	soundTrack   = 2
+)
 
-// noteID is the extended type of the box.
-var noteID = [16]byte{'s', 'i', 't', 'e', 'w', 'a', 't', 'c', 'h', '-', 'n', 'o', 't', 'e', '-', '1'}
-
-func (n note) box() ([]byte, error) {
-	b, err := json.Marshal(n)
-	if err != nil {
-		return nil, err
-	}
-	box := binary.BigEndian.AppendUint32(nil, uint32(8+len(noteID)+len(b)))
-	box = append(box, "uuid"...)
-	box = append(box, noteID[:]...)
-	return append(box, b...), nil
-}
-
-const trackID = 1
-
-// file is a fragmented MP4 that is being written. Its header holds the parameters of the first picture; when they change in
-// the middle, the pictures from then on carry theirs along.
+// file is a fragmented MP4 that is being written, and never written twice at any place: what is on the disk is the beginning
+// of what it will be. Its header goes with the first fragment and holds the parameters of the first picture; when they change
+// in the middle, the pictures from then on carry theirs along.
 type file struct {
-	f         *os.File
-	room      func(n int) error // asked before each write
-	params    video.Params      // of the header
+	f    *os.File
+	opt  fileOptions
+	sum  hash.Hash // of what is written
+	note note
+
+	params    video.Params // of the header
 	dts       dts
 	pending   *fmp4.Sample // the last picture, which lacks its duration
 	pendingAt video.Ticks90k
 	samples   []*fmp4.Sample
 	bytes     int
 	base      video.Ticks90k // of samples[0], from the beginning of the clip
+	sound     sound
+	leading   bool // pictures that refer to those before the last keyframe cannot be shown
 	fragments uint32
 	written   int64
+	whole     video.Ticks90k // where the last fragment ends, from the beginning of the clip
 
-	first, last video.AccessUnit // without Data
+	first, last video.AccessUnit // pictures, without Data
 	origin      video.Ticks90k   // decoding time of the first picture
 	end         video.Ticks90k   // PTS where the last picture ends
+	lost        uint64           // packets
+	shift       video.Ticks90k   // what was added to the PTS where they began anew
 }
 
-// create makes the file and writes its header.
-func create(path string, p video.Params, n note, room func(n int) error) (*file, error) {
-	var buf seekablebuffer.Buffer
-	init := fmp4.Init{Tracks: []*fmp4.InitTrack{{
-		ID: trackID, TimeScale: uint32(video.Second), Codec: &codecs.H264{SPS: p.SPS, PPS: p.PPS},
-	}}}
-	if err := init.Marshal(&buf); err != nil {
-		return nil, fmt.Errorf("MP4 header: %w", err)
-	}
-	box, err := n.box()
-	if err != nil {
-		return nil, fmt.Errorf("MP4 note: %w", err)
-	}
-	if err := room(len(buf.Bytes()) + len(box)); err != nil {
+// errOtherCodec says that a picture cannot go into a file of the pictures before it.
+var errOtherCodec = errors.New("clip: pictures of another codec")
+
+// fileOptions are what a file asks and tells.
+type fileOptions struct {
+	room func(n int) error // asked before each write
+	grew func(size int64)  // told after each fragment
+}
+
+// create makes the file. Nothing is in it before the first fragment.
+func create(path string, p video.Params, n note, opt fileOptions) (*file, error) {
+	if err := opt.room(0); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.Write(append(buf.Bytes(), box...)); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &file{f: f, room: room, params: p}, nil
+	return &file{f: f, opt: opt, sum: sha256.New(), note: n, params: p, leading: true}, nil
 }
 
-// write adds a picture. The first one must be an IDR.
+// header is what goes before the first fragment.
+func (f *file) header() ([]byte, error) {
+	init := fmp4.Init{Tracks: []*fmp4.InitTrack{{ID: pictureTrack, TimeScale: uint32(video.Second), Codec: pictureCodec(f.params)}}}
+	if f.sound.params != nil {
+		init.Tracks = append(init.Tracks, &fmp4.InitTrack{ID: soundTrack, TimeScale: uint32(f.sound.params.Rate), Codec: f.sound.codec})
+	}
+	var buf seekablebuffer.Buffer
+	if err := init.Marshal(&buf); err != nil {
+		return nil, fmt.Errorf("MP4 header: %w", err)
+	}
+	box, err := f.note.box()
+	if err != nil {
+		return nil, fmt.Errorf("MP4 note: %w", err)
+	}
+	return append(buf.Bytes(), box...), nil
+}
+
+func pictureCodec(p video.Params) codecs.Codec {
+	if p.Codec == video.H265 {
+		return &codecs.H265{VPS: p.VPS, SPS: p.SPS, PPS: p.PPS}
+	}
+	return &codecs.H264{SPS: p.SPS, PPS: p.PPS}
+}
+
+// write adds a picture or a piece of sound. The first one must be a keyframe.
 func (f *file) write(u video.AccessUnit, p video.Params) error {
+	f.lost += uint64(u.Lost)
+	if u.Audio != nil {
+		f.sound.add(u, u.PTS+f.shift-f.origin, f.first.PTS-f.origin)
+		return nil
+	}
+	if p.Codec != f.params.Codec {
+		return errOtherCodec
+	}
+	if u.Keyframe {
+		f.leading = f.last.Arrival == (edge.Stamp{}) || u.Lost > 0
+		f.shift += f.restarted(u)
+	} else if f.leading && p.Skipped(u) {
+		return nil
+	}
+	u.PTS += f.shift
 	at := f.dts.next(u, p)
 	if f.last.Arrival == (edge.Stamp{}) {
 		f.first, f.origin = u, at
@@ -100,7 +121,7 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 	}
 	if f.pending != nil {
 		f.pending.Duration = uint32(at - f.pendingAt)
-		if u.Keyframe || at-f.origin-f.base >= fragmentTicks || f.bytes >= fragmentBytes {
+		if u.Keyframe || at-f.origin-f.base >= fragmentTicks || f.bytes+f.sound.bytes >= fragmentBytes {
 			if err := f.flush(); err != nil {
 				return err
 			}
@@ -108,8 +129,11 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 	}
 	data := u.Data
 	if u.Keyframe && !p.Equal(f.params) {
-		data = video.AppendNALU(make([]byte, 0, len(data)+len(p.SPS)+len(p.PPS)+8), p.SPS)
-		data = append(video.AppendNALU(data, p.PPS), u.Data...)
+		data = make([]byte, 0, len(data)+len(p.VPS)+len(p.SPS)+len(p.PPS)+12)
+		for _, set := range p.Sets() {
+			data = video.AppendNALU(data, set)
+		}
+		data = append(data, u.Data...)
 	}
 	if len(f.samples) == 0 {
 		f.base = at - f.origin
@@ -123,23 +147,69 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 	return nil
 }
 
+// How far the PTS may be from the arrivals before it has begun anew: the bounds of a camera's line (edge/TIME.md).
+const (
+	ptsAhead  = 2 * time.Second
+	ptsBehind = 30 * time.Second
+)
+
+// restarted returns what must be added to the PTS of a keyframe when the line of PTS began anew before it, as it does with a new
+// run of the gateway: then the distance is that of the arrivals.
+func (f *file) restarted(u video.AccessUnit) video.Ticks90k {
+	if f.last.Arrival == (edge.Stamp{}) {
+		return 0
+	}
+	elapsed, same := u.Arrival.Since(f.last.Arrival)
+	if !same {
+		elapsed = u.Arrival.Wall.Sub(f.last.Arrival.Wall)
+	}
+	elapsed = max(elapsed, time.Millisecond)
+	step := u.PTS + f.shift - f.last.PTS
+	if same && step > -video.TicksOf(ptsAhead) && step < video.TicksOf(elapsed+ptsAhead) && step > video.TicksOf(elapsed-ptsBehind) {
+		return 0
+	}
+	return video.TicksOf(elapsed) - step
+}
+
 // flush writes the fragment.
 func (f *file) flush() error {
-	var buf seekablebuffer.Buffer
+	var head []byte
+	if f.fragments == 0 {
+		var err error
+		if head, err = f.header(); err != nil {
+			return err
+		}
+	}
 	part := fmp4.Part{SequenceNumber: f.fragments + 1,
-		Tracks: []*fmp4.PartTrack{{ID: trackID, BaseTime: uint64(f.base), Samples: f.samples}}}
+		Tracks: []*fmp4.PartTrack{{ID: pictureTrack, BaseTime: uint64(f.base), Samples: f.samples}}}
+	if t := f.sound.track(); t != nil {
+		part.Tracks = append(part.Tracks, t)
+	}
+	var buf seekablebuffer.Buffer
 	if err := part.Marshal(&buf); err != nil {
 		return fmt.Errorf("MP4 fragment: %w", err)
 	}
-	if err := f.room(buf.Len()); err != nil {
+	b := append(head, buf.Bytes()...)
+	if err := f.opt.room(len(b)); err != nil {
 		return err
 	}
-	if _, err := f.f.Write(buf.Bytes()); err != nil {
+	if _, err := f.f.Write(b); err != nil {
 		return err
 	}
+	// What goes to the disk now need not when the clip ends and is waited for. What this fails at, the sync finds too.
+	_ = unix.SyncFileRange(int(f.f.Fd()), f.written, int64(len(b)), unix.SYNC_FILE_RANGE_WRITE)
+	f.sum.Write(b)
 	f.fragments++
-	f.written += int64(buf.Len())
+	f.written += int64(len(b))
+	f.whole = f.base
+	for _, s := range f.samples {
+		f.whole += video.Ticks90k(s.Duration)
+	}
 	f.samples, f.bytes, f.pending = nil, 0, nil
+	f.sound.drop()
+	if f.opt.grew != nil {
+		f.opt.grew(f.written)
+	}
 	return nil
 }
 
@@ -152,7 +222,10 @@ func (f *file) flushNow() {
 }
 
 // drop forgets the fragment that could not be written.
-func (f *file) drop() { f.samples, f.pending = nil, nil }
+func (f *file) drop() {
+	f.samples, f.pending = nil, nil
+	f.sound.drop()
+}
 
 // finish writes the last fragment, cuts off what a failed write may have left, and makes the file durable. The last picture
 // is shown for as long as the one before it was. The caller closes it.
@@ -164,11 +237,10 @@ func (f *file) finish() error {
 			return err
 		}
 	} else {
-		found, err := salvage(f.f.Name())
-		if err != nil {
+		if err := f.f.Truncate(f.written); err != nil {
 			return err
 		}
-		f.end = f.first.PTS + found.end
+		f.end = f.first.PTS + f.whole
 	}
 	return f.f.Sync()
 }
@@ -181,42 +253,3 @@ func (f *file) lastDuration() video.Ticks90k {
 }
 
 func (f *file) Close() error { return f.f.Close() }
-
-// publish gives a finished file its name: fsync, rename, fsync of the directory, so that after a power cut there is either
-// the whole file under this name or none.
-func publish(temp, final string) error {
-	f, err := os.OpenFile(temp, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	f.Close()
-	if err != nil {
-		return err
-	}
-	edge.Crash("clip synced before rename")
-	if err := os.Rename(temp, final); err != nil {
-		return err
-	}
-	edge.Crash("clip renamed before directory sync")
-	dir, err := os.Open(filepath.Dir(final))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
-}
-
-// digest returns a file's size and SHA-256.
-func digest(path string) (size int64, sum [sha256.Size]byte, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, sum, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if size, err = io.Copy(h, f); err != nil {
-		return 0, sum, err
-	}
-	return size, [sha256.Size]byte(h.Sum(nil)), nil
-}

@@ -1,14 +1,15 @@
 package clip
 
 import (
+	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"sitewatch/video"
 )
@@ -17,6 +18,9 @@ import (
 type salvaged struct {
 	note note
 	end  video.Ticks90k // of its last whole fragment, from the first picture
+
+	codec, audio string // as the facts name them
+	size         video.Size
 }
 
 var errNothing = errors.New("clip: no whole fragment in the file")
@@ -38,7 +42,7 @@ func salvage(path string) (s salvaged, err error) {
 	}
 	defer f.Close()
 	var good int64
-	var moof []byte
+	var moof, head []byte
 	seen := map[string]bool{}
 walk:
 	for pos := int64(0); ; {
@@ -48,6 +52,12 @@ walk:
 		}
 		pos += int64(len(box))
 		switch kind {
+		case "ftyp":
+			head = box
+		case "moov":
+			if err := s.header(append(head, box...)); err != nil {
+				return s, err
+			}
 		case "uuid":
 			if s.note, err = parseNote(box); err != nil {
 				return s, err
@@ -73,6 +83,34 @@ walk:
 	return s, f.Sync()
 }
 
+// header takes what the file is from its first boxes.
+func (s *salvaged) header(b []byte) error {
+	var init fmp4.Init
+	if err := init.Unmarshal(bytes.NewReader(b)); err != nil {
+		return err
+	}
+	for _, t := range init.Tracks {
+		switch c := t.Codec.(type) {
+		case *codecs.H264:
+			if p, err := video.NewH264Params(c.SPS, c.PPS); err == nil {
+				s.size = p.Size
+			}
+		case *codecs.H265:
+			if p, err := video.NewH265Params(c.VPS, c.SPS, c.PPS); err == nil {
+				s.size = p.Size
+			}
+		default:
+			s.audio = codecName(c)
+			continue
+		}
+		s.codec = codecName(t.Codec)
+	}
+	if s.codec == "" {
+		return errors.New("clip: not a file of ours")
+	}
+	return nil
+}
+
 // readBox reads the whole box at pos.
 func readBox(r io.ReaderAt, pos int64) (kind string, box []byte, err error) {
 	var head [8]byte
@@ -90,29 +128,24 @@ func readBox(r io.ReaderAt, pos int64) (kind string, box []byte, err error) {
 	return string(head[4:]), box, nil
 }
 
-func parseNote(box []byte) (n note, err error) {
-	if len(box) < 24 || [16]byte(box[8:24]) != noteID {
-		return n, errors.New("clip: not a file of ours")
-	}
-	if err := json.Unmarshal(box[24:], &n); err != nil {
-		return n, fmt.Errorf("clip: note: %w", err)
-	}
-	return n, nil
-}
-
 // fragmentEnd returns when the last picture of a fragment ends, in ticks from the first picture of the clip.
 func fragmentEnd(b []byte) (video.Ticks90k, error) {
 	var parts fmp4.Parts
 	if err := parts.Unmarshal(b); err != nil {
 		return 0, err
 	}
-	if len(parts) != 1 || len(parts[0].Tracks) != 1 || len(parts[0].Tracks[0].Samples) == 0 {
+	if len(parts) != 1 {
 		return 0, errNothing
 	}
-	t := parts[0].Tracks[0]
-	end := video.Ticks90k(t.BaseTime)
-	for _, s := range t.Samples {
-		end += video.Ticks90k(s.Duration)
+	for _, t := range parts[0].Tracks {
+		if t.ID != pictureTrack || len(t.Samples) == 0 {
+			continue
+		}
+		end := video.Ticks90k(t.BaseTime)
+		for _, s := range t.Samples {
+			end += video.Ticks90k(s.Duration)
+		}
+		return end, nil
 	}
-	return end, nil
+	return 0, errNothing
 }

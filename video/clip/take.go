@@ -1,0 +1,196 @@
+package clip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+	"sitewatch/video/ring"
+)
+
+// cut writes the temporary file.
+func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.ClipFact, err error) {
+	t := &taking{cutting: j, camera: camera, span: s, reader: camera.Ring.From(s.from)}
+	defer t.close()
+	for done := false; !done; {
+		if done, err = t.read(ctx); err != nil {
+			return fact, err
+		}
+	}
+	return t.finish()
+}
+
+// taking is a clip's pictures on their way from the ring into its file.
+type taking struct {
+	*cutting
+	camera Camera
+	span   span
+	reader *ring.Reader
+	file   *file // nil before the first picture
+
+	holes    holes
+	gap      bool // the reader was overrun
+	complete bool // it ends where it should, or j.reasons says why not
+}
+
+func (t *taking) close() {
+	if t.file != nil {
+		t.file.Close()
+	}
+}
+
+// patience is how long to wait for pictures from now on.
+func (t *taking) patience() time.Duration {
+	p := t.span.to + grace - t.opt.Clock.Now().Mono
+	if t.job.Kind == edge.KindCommandDone {
+		p = max(p, grace) // what is asked for may be long past, and in the ring
+	}
+	return max(0, p)
+}
+
+// read takes units until the end of the span. done is false when the end was moved on meanwhile.
+func (t *taking) read(ctx context.Context) (done bool, err error) {
+	readCtx, cancel := context.WithTimeout(ctx, t.patience())
+	defer cancel()
+	for {
+		u, p, err := t.reader.Next(readCtx)
+		if errors.Is(err, ring.ErrOverrun) {
+			t.gap = t.gap || t.file != nil
+			continue
+		}
+		if ctx.Err() != nil {
+			if t.file != nil { // the next run seals what there is; why it cannot be written is of no use to it
+				t.file.flushNow()
+			}
+			return false, ctx.Err()
+		}
+		if err != nil { // the clip's time is over
+			moved, err := t.moved(ctx)
+			return !moved, err
+		}
+		if u.Arrival.Mono > t.span.to {
+			moved, err := t.moved(ctx)
+			if err != nil {
+				return false, err
+			}
+			if u.Arrival.Mono > t.span.to {
+				t.complete = true
+				return true, t.wanted(u)
+			}
+			if moved {
+				cancel()
+				readCtx, cancel = context.WithTimeout(ctx, t.patience())
+				defer cancel()
+			}
+		}
+		if done, err := t.take(u, p); done || err != nil {
+			return done, err
+		}
+	}
+}
+
+// moved asks whether the alarm was repeated, so that the clip's end lies later than was known. When it was not, it will not be.
+func (t *taking) moved(ctx context.Context) (bool, error) {
+	to := t.job.To
+	if err := t.tell(ctx, "clip closing", func(ctx context.Context) (err error) {
+		to, err = t.opt.Jobs.ClipClosing(ctx, t.job.ID, t.job.To)
+		return err
+	}); err != nil {
+		return false, err
+	}
+	if !to.After(t.job.To) {
+		return false, nil
+	}
+	t.span.to += to.Sub(t.job.To) // both are of the same row
+	t.job.To = to
+	return true, nil
+}
+
+// wanted says that a clip that somebody asked for has no pictures because u, the first, is later.
+func (t *taking) wanted(u video.AccessUnit) error {
+	if t.file == nil && t.job.Kind == edge.KindCommandDone {
+		return lostf("the box has no pictures of that time any more; its oldest are of %s", u.Arrival.Wall.UTC().Format(time.TimeOnly+" UTC"))
+	}
+	return nil
+}
+
+// take puts a unit into the file; done says that no more will fit.
+func (t *taking) take(u video.AccessUnit, p video.Params) (done bool, err error) {
+	if t.file == nil {
+		if u.Audio != nil {
+			return false, nil
+		}
+		if late := u.Arrival.Mono - t.span.from; late > slack {
+			t.reasons = append(t.reasons, fmt.Sprintf("begins %.1f s later than asked: there were no earlier pictures in memory", late.Seconds()))
+		}
+		n := note{Clip: t.job.ID, Camera: t.job.Camera, Seq: t.job.Seq, First: u.Arrival.Wall}
+		if t.file, err = create(t.temp(), p, n, fileOptions{room: t.room, grew: t.grew}); err != nil {
+			return false, t.disk(err)
+		}
+	}
+	if u.Audio == nil {
+		t.holes.see(u.Arrival)
+	}
+	if t.file.written > maxClipBytes {
+		return t.cutShort(fmt.Sprintf("larger than %d MiB", maxClipBytes>>20)), nil
+	}
+	switch err := t.file.write(u, p); {
+	case errors.Is(err, errOtherCodec):
+		return t.cutShort(fmt.Sprintf("the camera changed from %v to %v", t.file.params.Codec, p.Codec)), nil
+	case err == nil:
+		return false, nil
+	case t.full(t.file, err):
+		t.complete = true
+		return true, nil
+	default:
+		return false, t.disk(err)
+	}
+}
+
+func (t *taking) cutShort(why string) (done bool) {
+	t.reasons = append(t.reasons, "cut short: "+why)
+	t.complete = true
+	return true
+}
+
+// grew tells that the file has one fragment more.
+func (t *taking) grew(size int64) {
+	if t.opt.Growing != nil {
+		t.opt.Growing(Growth{Ref: t.job.ClipRef, Seq: t.job.Seq, Path: t.temp(), SizeBytes: size})
+	}
+}
+
+// finish makes the file whole and says what is in it and what is not.
+func (t *taking) finish() (fact edge.ClipFact, err error) {
+	f := t.file
+	if f == nil {
+		return fact, t.nothing(t.camera)
+	}
+	if why := t.holes.String(); why != "" {
+		t.reasons = append(t.reasons, why)
+	}
+	if t.gap {
+		t.reasons = append(t.reasons, "pictures are missing: the disk was too slow")
+	}
+	if short := t.span.to - f.last.Arrival.Mono; !t.complete && short > slack {
+		t.reasons = append(t.reasons, fmt.Sprintf("ends %.1f s earlier than asked%s", short.Seconds(), because(t.camera)))
+	}
+	if f.sound.missing != "" {
+		t.reasons = append(t.reasons, f.sound.missing)
+	}
+	if err = f.finish(); err != nil && t.full(f, err) {
+		err = f.finish()
+	}
+	if err != nil {
+		return fact, t.disk(err)
+	}
+	fact.From, fact.To = f.first.Arrival.Wall, video.AnchorOf(f.first).StampOf(f.end).Wall
+	fact.SizeBytes, fact.SHA256 = f.written, f.sum.Sum(nil)
+	fact.Codec, fact.Audio = codecName(pictureCodec(f.params)), f.sound.name()
+	fact.Width, fact.Height = f.params.Size.Width, f.params.Size.Height
+	fact.Lost, fact.Holes = f.lost, t.holes.spans
+	return fact, nil
+}
