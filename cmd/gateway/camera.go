@@ -42,7 +42,7 @@ func (b *box) wireCameras() error {
 	if err != nil {
 		return err
 	}
-	b.motions = &motions{box: b, seen: map[edge.CameraID]uint64{}}
+	b.motions = newMotions(b)
 	b.eye = motion.New(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions})
 	clips := map[edge.CameraID]clip.Camera{}
 	for _, cfg := range b.cfg.Cameras {

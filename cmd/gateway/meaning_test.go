@@ -38,7 +38,7 @@ func TestMeaningReachesTheSOC(t *testing.T) {
 		}
 		say(0, "FA", "3")
 		now := r.clock.Now()
-		if err := r.box.desk.Motion(t.Context(), "door", now, now, ""); err != nil {
+		if _, err := r.box.desk.Motion(t.Context(), "door", now, now, ""); err != nil {
 			t.Fatal(err)
 		}
 		r.until("all is at the SOC", time.Minute, r.delivered)

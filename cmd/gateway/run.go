@@ -98,6 +98,7 @@ func (b *box) run(ctx context.Context) error {
 	tree.Go(supervise.Task{Name: "events", Run: b.runStarted})
 	tree.Go(supervise.Task{Name: "alarms", Run: b.desk.Run})
 	if b.eye != nil {
+		tree.Go(supervise.Task{Name: "motion", Run: b.motions.Run})
 		tree.Go(supervise.Task{Name: "eye", Run: b.eye.Run})
 		tree.Go(supervise.Task{Name: "clips", Run: b.cutter.Run})
 	}

@@ -72,7 +72,8 @@ func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.
 func (b *box) wire(ctx context.Context) (err error) {
 	g := b.cfg
 	b.desk, err = alarm.NewDesk(alarm.Options{Journal: b.journal, Clock: b.clock, Log: b.log, Site: g.Site.ID, Panels: deskPanels(g),
-		Before: g.Clips.Before, After: g.Clips.After, Rules: alarm.Rules(g.Alarms), Disk: b.disk})
+		Before: g.Clips.Before, After: g.Clips.After, Rules: alarm.Rules(g.Alarms), Disk: b.disk,
+		MotionRules: motionRules(g), Roles: roles(g), Location: g.Site.Location})
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (b *box) wire(ctx context.Context) (err error) {
 	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{b})
-	b.pages, err = local.New(local.Options{Listen: g.Listen, Log: b.log, Metrics: metrics, Status: b.status, Health: b.health})
+	b.pages, err = local.New(local.Options{Listen: g.Listen, Log: b.log, Metrics: metrics, Status: b.status, Health: b.health, Motions: b.searchMotions})
 	return err
 }
 

@@ -81,7 +81,7 @@ func (s *shop) replay(day []heard) (signals int) {
 		now = e.at
 		if e.camera != "" {
 			at := s.clock.Now()
-			if err := s.Motion(s.t.Context(), e.camera, at, at, ""); err != nil {
+			if _, err := s.Motion(s.t.Context(), e.camera, at, at, ""); err != nil {
 				s.t.Fatal(err)
 			}
 			continue

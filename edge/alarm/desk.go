@@ -57,6 +57,10 @@ type Options struct {
 	Before  time.Duration // how much of a clip is before the alarm
 	After   time.Duration // and after
 	Rules   Rules
+
+	MotionRules []MotionRule             // what becomes of movement; the first that fits decides
+	Roles       map[edge.CameraID]string // what cameras are there for
+	Location    *time.Location           // of the site; nil: UTC
 	// Disk says why nothing is durable; nil: it is. When it is not nil each signal is journalled and then refused, so that no
 	// panel is acknowledged (P1), and what a panel therefore repeats is taken for the same as long as it goes on.
 	Disk error
@@ -68,7 +72,9 @@ type Desk struct {
 	tracker tracker
 	panels  map[edge.PanelID]*Sink // never changes after NewDesk
 
+	zonesOf map[edge.CameraID][]watches // likewise
 	video   video
+	busy    busy
 	changed chan struct{} // holds one token: Run has something to look at
 
 	motionsCounted, motionsSent atomic.Uint64
@@ -80,7 +86,7 @@ func NewDesk(opt Options) (*Desk, error) {
 		return nil, errors.New("alarm: Journal, Clock, Log and Site are needed")
 	}
 	opt.Panels, opt.Rules = maps.Clone(opt.Panels), opt.Rules.withDefaults()
-	d := &Desk{opt: opt, panels: map[edge.PanelID]*Sink{}, changed: make(chan struct{}, 1),
+	d := &Desk{opt: opt, panels: map[edge.PanelID]*Sink{}, changed: make(chan struct{}, 1), zonesOf: camerasOf(opt.Panels),
 		tracker: tracker{panels: opt.Panels, before: opt.Before, after: opt.After}}
 	for id := range opt.Panels {
 		d.panels[id] = newSink(d, id)
@@ -123,16 +129,5 @@ func toStrings(ids []edge.CameraID) []string {
 	return out
 }
 
-// Motions returns how many motion intervals came since the start: while the site was unset, and while it was set.
+// Motions returns how many motion intervals came since the start: those that were only counted, and those that became events.
 func (d *Desk) Motions() (counted, sent uint64) { return d.motionsCounted.Load(), d.motionsSent.Load() }
-
-// Set says whether any partition of the site is set or part set, as the panels last said. A panel that the site has no more
-// says nothing.
-func (d *Desk) Set() bool {
-	for _, p := range d.opt.Journal.Partitions() {
-		if _, there := d.opt.Panels[p.Panel]; there && p.State != journal.Unset {
-			return true
-		}
-	}
-	return false
-}

@@ -37,6 +37,10 @@ var shopPanels = map[edge.PanelID]Panel{
 	"fire": {},
 }
 
+var yes = true
+
+var shopRules = []MotionRule{{Name: "set", Set: &yes, Send: true}}
+
 func openShop(t testing.TB, dir string, clock *edgetest.Clock, panels map[edge.PanelID]Panel) *shop {
 	t.Helper()
 	j, err := journal.Open(t.Context(), journal.Options{Dir: dir, Site: "0417", Clock: clock, Log: slog.New(slog.DiscardHandler)})
@@ -51,7 +55,7 @@ func openShop(t testing.TB, dir string, clock *edgetest.Clock, panels map[edge.P
 		}
 	})
 	d, err := NewDesk(Options{Journal: j, Clock: clock, Log: slog.New(slog.DiscardHandler), Site: "0417",
-		Panels: panels, Before: 10 * time.Second, After: 20 * time.Second})
+		Panels: panels, Before: 10 * time.Second, After: 20 * time.Second, MotionRules: shopRules})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -508,12 +512,12 @@ func TestAlarmAsksForItsClipsInItsOwnTransaction(t *testing.T) {
 	}
 }
 
-func TestMotionIsSentWhileAnyPartitionIsSet(t *testing.T) {
+func TestMotionIsSentWhileAPartitionOfTheCameraIsSet(t *testing.T) {
 	s := newShop(t)
 	move := func() {
 		t.Helper()
 		from := s.clock.Now()
-		if err := s.Motion(t.Context(), "door", from, s.clock.Advance(1500*time.Millisecond), ""); err != nil {
+		if _, err := s.Motion(t.Context(), "door", from, s.clock.Advance(1500*time.Millisecond), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -526,8 +530,8 @@ func TestMotionIsSentWhileAnyPartitionIsSet(t *testing.T) {
 	partition("OP", "1")
 	move()
 	s = s.restart()
-	if !s.Set() {
-		t.Error("the site is unset after a restart, but partition 2 is set")
+	if !s.CameraSet("door") {
+		t.Error("the camera is unset after a restart, but partition 2 is set")
 	}
 	partition("OP", "2")
 	move()
@@ -542,7 +546,7 @@ func TestMotionIsSentWhileAnyPartitionIsSet(t *testing.T) {
 		t.Errorf("since the restart %d counted and %d sent, want 2 and 1", counted, sent)
 	}
 	ev := s.events()[1]
-	if ev.Why != "Movement on camera door for 1.5s" || len(ev.Cameras) != 1 || ev.Lane != edge.Routine {
+	if ev.Why != "Movement on camera door for 1.5s (rule set)" || len(ev.Cameras) != 1 || ev.Lane != edge.Routine {
 		t.Errorf("motion event = %+v", ev)
 	}
 }
@@ -672,11 +676,11 @@ func TestNothingIsAckedWhileTheDiskFails(t *testing.T) {
 func TestPanelThatIsGoneSetsNothing(t *testing.T) {
 	s := newShop(t)
 	s.say("gone", edge.Signal{Code: "CL", Partition: "1"})
-	if s.Set() {
-		t.Error("the site is set by a panel that it does not have")
+	if s.CameraSet("yard") {
+		t.Error("the camera is set by a panel that it does not have")
 	}
 	s.say("intruder", edge.Signal{Code: "CL", Partition: "1"})
-	if !s.Set() {
-		t.Error("the site is not set")
+	if !s.CameraSet("yard") {
+		t.Error("the camera is not set")
 	}
 }

@@ -127,50 +127,6 @@ func (v *video) met(camera edge.CameraID, m movement) (met []watched) {
 	return met
 }
 
-// Motion takes a motion interval of a camera: an event while any partition of the site is set, else only counted. It also
-// corroborates the alarms that the camera looks at, each once, by amending them; their events went long before.
-func (d *Desk) Motion(ctx context.Context, camera edge.CameraID, from, to edge.Stamp, why string) error {
-	m := movement{from, to}
-	met := d.video.met(camera, m)
-	set := d.Set()
-	var b journal.Batch
-	if set {
-		b.Entries = append(b.Entries, journal.Entry{Event: motionEvent(camera, m, why)})
-	} else {
-		d.motionsCounted.Add(1)
-	}
-	for _, w := range met {
-		gap, _ := from.Since(w.at)
-		b.Entries = append(b.Entries, journal.Entry{Event: edge.Event{Kind: edge.KindAmended, Amends: w.seq, Occurred: from.Wall, Corroborated: corroborated,
-			Cameras: []edge.CameraID{camera}, Why: w.why + "; " + sighting{camera, from, gap}.words()}})
-		b.Meaning.Seen = append(b.Meaning.Seen, w.seq)
-	}
-	if len(b.Entries) == 0 {
-		return nil
-	}
-	if _, err := d.opt.Journal.Commit(ctx, b); err != nil {
-		for _, w := range met {
-			d.video.watch(w) // the next movement tells it
-		}
-		return fmt.Errorf("motion of camera %s: %w", camera, err)
-	}
-	if set {
-		d.motionsSent.Add(1)
-	}
-	return nil
-}
-
-func motionEvent(camera edge.CameraID, m movement, why string) edge.Event {
-	text := fmt.Sprintf("Movement on camera %s", camera)
-	if long, ok := m.to.Since(m.from); ok && long > 0 {
-		text += fmt.Sprintf(" for %s", long.Round(100*time.Millisecond))
-	}
-	if why != "" {
-		text += ": " + clean(why, maxText)
-	}
-	return edge.Event{Kind: edge.KindMotion, Cameras: []edge.CameraID{camera}, Occurred: m.from.Wall, Why: text}
-}
-
 // recall lets the alarms of the last minutes wait for a camera again, after a restart.
 func (s *Sink) recall(ctx context.Context, alarms []journal.Alarm, now edge.Stamp) error {
 	for _, a := range alarms {

@@ -13,7 +13,7 @@ import (
 func (s *shop) move(camera edge.CameraID) {
 	s.t.Helper()
 	from := s.clock.Now()
-	if err := s.Motion(s.t.Context(), camera, from, s.clock.Advance(time.Second), ""); err != nil {
+	if _, err := s.Motion(s.t.Context(), camera, from, s.clock.Advance(time.Second), ""); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -95,7 +95,7 @@ func TestFailedCorroborationIsToldByTheNextMovement(t *testing.T) {
 	s.tell("intruder", "BA 1011")
 	b := &broken{Journal: s.j, fail: true}
 	s.opt.Journal = b
-	if err := s.Motion(t.Context(), "stockroom", s.clock.Now(), s.clock.Now(), ""); !errors.Is(err, errDisk) {
+	if _, err := s.Motion(t.Context(), "stockroom", s.clock.Now(), s.clock.Now(), ""); !errors.Is(err, errDisk) {
 		t.Fatalf("Motion = %v, want the journal's error", err)
 	}
 	b.fail = false

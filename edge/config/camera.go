@@ -24,7 +24,7 @@ func (o object) cameras() (out []Camera) {
 
 func (r *reader) camera(n *node, path string) Camera {
 	c := defaultCamera()
-	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "transport", "record", "audio")
+	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "transport", "record", "audio", "role")
 	c.ID = edge.CameraID(o.id("id", "give each camera an id, such as stockroom"))
 	c.Name = string(c.ID)
 	o.set("name", &c.Name)
@@ -41,6 +41,7 @@ func (r *reader) camera(n *node, path string) Camera {
 	}
 	o.word("transport", &c.Transport, "tcp", "udp")
 	o.word("record", &c.Record, "alarm", "continuous")
+	o.word("role", &c.Role, Roles...)
 	if n := o.vals["audio"]; n != nil {
 		switch n.text {
 		case "on", "off":

@@ -26,6 +26,7 @@ type Gateway struct {
 	Cameras []Camera
 	Clips   Clips
 	Alarms  Alarms
+	Motion  []MotionRule // the first that fits decides
 	Limits  Limits
 	Uplink  Uplink
 
@@ -74,6 +75,7 @@ type Camera struct {
 	Transport    string // "tcp" or "udp"
 	Record       string // "alarm" or "continuous"
 	Audio        bool
+	Role         string // what it is there for, of Roles; "" is not said
 }
 
 // Clips is how much is cut around an alarm.
@@ -124,6 +126,7 @@ func defaultGateway() *Gateway {
 		Clips:  Clips{Before: 10 * time.Second, After: 20 * time.Second},
 		Alarms: Alarms{ConfirmWindow: 30 * time.Minute, HoldUpWindow: 8 * time.Hour, Swinger: 3, Storm: 20, AfterSet: 2 * time.Minute,
 			Engineer: 4 * time.Hour, WalkTest: time.Hour},
+		Motion: defaultMotion(),
 		Limits: Limits{Journal: 1 * GiB, Clips: 20 * GiB},
 	}
 }

@@ -65,6 +65,7 @@ func TestLoadGateway(t *testing.T) {
 		Clips: Clips{Before: 10 * time.Second, After: 20 * time.Second},
 		Alarms: Alarms{ConfirmWindow: 45 * time.Minute, HoldUpWindow: 20 * time.Hour, Swinger: 5, Storm: 200, AfterSet: 10 * time.Second,
 			Engineer: 10 * time.Minute, WalkTest: 4 * time.Hour},
+		Motion: []MotionRule{{Name: "set", When: "set", Send: true}},
 		Limits: Limits{Journal: GiB, Clips: 20 * GiB, Segments: 100 * GiB},
 		Uplink: Uplink{Limit: 1e6, Paths: []Path{{SOC: []string{"soc.example:7443"}, Bulk: "all"}}},
 	}

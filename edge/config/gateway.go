@@ -84,7 +84,7 @@ func parseGateway(file string, b []byte, drivers []string) (*Gateway, []Problem)
 		return nil, r.problems
 	}
 	g := defaultGateway()
-	o := r.object(root, "", "site", "data", "listen", "panels", "cameras", "clips", "alarms", "limits", "uplink")
+	o := r.object(root, "", "site", "data", "listen", "panels", "cameras", "clips", "alarms", "motion", "limits", "uplink")
 	o.site(&g.Site)
 	o.directory("data", &g.Data)
 	if o.set("listen", &g.Listen) {
@@ -95,6 +95,7 @@ func parseGateway(file string, b []byte, drivers []string) (*Gateway, []Problem)
 	g.Panels = o.panels(drivers, g.Cameras)
 	o.clips(&g.Clips)
 	o.alarms(&g.Alarms)
+	o.motion(g)
 	o.limits(g)
 	o.uplink(&g.Uplink)
 	g.source = r.source

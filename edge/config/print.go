@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sitewatch/edge"
 )
@@ -46,7 +45,7 @@ func (g *Gateway) Print(w io.Writer) error {
 	}
 	for _, c := range g.Cameras {
 		y.line(1, "- id: %s", text(string(c.ID)))
-		for _, kv := range [][2]string{{"name", c.Name}, {"main", c.Main}, {"sub", c.Sub}, {"user", c.User}, {"password_file", c.PasswordFile}, {"transport", c.Transport}, {"record", c.Record}} {
+		for _, kv := range [][2]string{{"name", c.Name}, {"main", c.Main}, {"sub", c.Sub}, {"user", c.User}, {"password_file", c.PasswordFile}, {"transport", c.Transport}, {"record", c.Record}, {"role", c.Role}} {
 			if kv[1] != "" {
 				y.line(2, "%s: %s", kv[0], text(kv[1]))
 			}
@@ -56,6 +55,7 @@ func (g *Gateway) Print(w io.Writer) error {
 	y.line(0, "clips: {before: %s, after: %s}", g.Clips.Before, g.Clips.After)
 	y.line(0, "alarms: {confirm_window: %s, hold_up_window: %s, swinger: %d, storm: %d, after_set: %s, engineer: %s, walk_test: %s}",
 		g.Alarms.ConfirmWindow, g.Alarms.HoldUpWindow, g.Alarms.Swinger, g.Alarms.Storm, g.Alarms.AfterSet, g.Alarms.Engineer, g.Alarms.WalkTest)
+	y.motion(g.Motion)
 	y.line(0, "limits: {journal: %s, clips: %s, segments: %s}", g.Limits.Journal, g.Limits.Clips, g.Limits.Segments)
 	y.uplink(&g.Uplink)
 	return b.Flush()
@@ -93,16 +93,7 @@ func (y yamlWriter) uplink(u *Uplink) {
 		y.line(1, "schedule:")
 	}
 	for _, s := range u.Schedule {
-		days := ""
-		if len(s.Days) > 0 {
-			words := make([]string, len(s.Days))
-			for i, d := range s.Days {
-				words[i] = weekdays[d]
-			}
-			days = "days: " + texts(words) + ", "
-		}
-		clock := func(d time.Duration) string { return fmt.Sprintf("%02d:%02d", d/time.Hour, d%time.Hour/time.Minute) }
-		y.line(2, "- {%sfrom: %q, to: %q, limit: %s}", days, clock(s.From), clock(s.To), s.Limit)
+		y.line(2, "- {%s, limit: %s}", s.Hours, s.Limit)
 	}
 }
 

@@ -33,7 +33,7 @@ gateway.yaml:2: site.name: is missing: give the name that operators know the sho
 gateway.yaml:2: site.timezone: "Mars/Base" is unknown: give it like Europe/London
 gateway.yaml:3: data: "var/lib" is no absolute path: begin it with /: a service has no directory of its own
 gateway.yaml:4: listen: "0.0.0.0" is not a loopback address: the pages have no accounts: listen on 127.0.0.1:8480 and come in by ssh -L
-gateway.yaml:5: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, limits, uplink
+gateway.yaml:5: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, motion, limits, uplink
 gateway.yaml:7: panels[0].driver: "galaxy-sai" is unknown: did you mean galaxy-sia?
 gateway.yaml:7: panels[0].port: "ttyUSB0" is no absolute path: name the device like /dev/serial/by-id/usb-...
 gateway.yaml:8: panels[1].cameras: there is no camera "dor": did you mean door?
@@ -148,7 +148,7 @@ gateway.yaml:16: panels[0].zones.1014: is given twice, first in line 14: keep on
 `},
 		{"keys that are no strings", least + "1: x\npanels: [{id: a, driver: modbus, port: /dev/x, settings: {slaves: [{points: {1: \"201\", 2: 0417}}]}}]\n", `
 gateway.yaml:4: 1: 1 without quotes is no string for YAML: put it in quotes: "1":
-gateway.yaml:4: 1: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, limits, uplink
+gateway.yaml:4: 1: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, motion, limits, uplink
 gateway.yaml:5: panels[0].settings.slaves[0].points.1: 1 without quotes is no string for YAML: put it in quotes: "1":
 gateway.yaml:5: panels[0].settings.slaves[0].points.2: 2 without quotes is no string for YAML: put it in quotes: "2":
 gateway.yaml:5: panels[0].settings.slaves[0].points.2: 0417 is no plain number: write digits alone, or put it in quotes if it is text
@@ -300,7 +300,7 @@ func TestMoreChecksOfAFileWithProblems(t *testing.T) {
 		t.Fatalf("got %+v", g)
 	}
 	ps = Join(ps, g.Problem("panels[0].settings.baud", "1 is no rate", ""), g.Problem("panels[0].port", "is bad", ""))
-	want := `gateway.yaml:4: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, limits, uplink
+	want := `gateway.yaml:4: colour: unknown key: keys here are site, data, listen, panels, cameras, clips, alarms, motion, limits, uplink
 gateway.yaml:5: panels[0].port: "ttyUSB0" is no absolute path: name the device like /dev/serial/by-id/usb-...
 gateway.yaml:5: panels[0].settings.baud: 1 is no rate
 `

@@ -25,29 +25,19 @@ type Path struct {
 
 // LimitSpan lowers the limit for a part of the day in the site's time zone.
 type LimitSpan struct {
-	Days     []time.Weekday // none: every day
-	From, To time.Duration  // since midnight; the span ends before To, on the next day when To is not after From
-	Limit    Rate
+	Hours
+	Limit Rate
 }
 
 // LimitAt returns the limit for bulk at t, which is in the site's time zone; 0 is none.
 func (u *Uplink) LimitAt(t time.Time) Rate {
 	limit := u.Limit
 	for _, s := range u.Schedule {
-		if s.holds(t) && (limit == 0 || s.Limit < limit) {
+		if s.Hold(t) && (limit == 0 || s.Limit < limit) {
 			limit = s.Limit
 		}
 	}
 	return limit
-}
-
-func (s LimitSpan) holds(t time.Time) bool {
-	at := time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second
-	on := func(d time.Weekday) bool { return len(s.Days) == 0 || slices.Contains(s.Days, d) }
-	if s.From < s.To {
-		return on(t.Weekday()) && at >= s.From && at < s.To
-	}
-	return on(t.Weekday()) && at >= s.From || on((t.Weekday()+6)%7) && at < s.To
 }
 
 const (
@@ -145,8 +135,6 @@ func (o object) addresses(key string) (out []string) {
 	return out
 }
 
-var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
-
 func (o object) schedule(u *Uplink) {
 	nodes := o.items("schedule")
 	if len(nodes) > maxSpans {
@@ -155,20 +143,7 @@ func (o object) schedule(u *Uplink) {
 	for i, n := range nodes {
 		var s LimitSpan
 		e := o.r.object(n, index(o.at("schedule"), i), "days", "from", "to", "limit")
-		for k, d := range e.items("days") {
-			at := index(e.at("days"), k)
-			word, ok := e.r.string(d, at)
-			day := slices.Index(weekdays, word)
-			switch {
-			case !ok:
-			case day < 0:
-				e.r.bad(at, quote(word)+" is unknown", "use "+either(weekdays))
-			default:
-				s.Days = append(s.Days, time.Weekday(day))
-			}
-		}
-		e.timeOfDay("from", &s.From)
-		e.timeOfDay("to", &s.To)
+		e.hours(&s.Hours)
 		switch {
 		case e.vals["limit"] == nil:
 			e.r.bad(e.at("limit"), "is missing", "write it like 512kbit/s")
@@ -177,18 +152,4 @@ func (o object) schedule(u *Uplink) {
 		}
 		u.Schedule = append(u.Schedule, s)
 	}
-}
-
-func (o object) timeOfDay(key string, dst *time.Duration) {
-	const hint = `write it in quotes like "08:00"`
-	s, ok := o.need(key, hint)
-	if !ok {
-		return
-	}
-	t, err := time.Parse("15:04", s)
-	if err != nil || len(s) != 5 {
-		o.r.bad(o.at(key), quote(s)+" is no time of day", hint)
-		return
-	}
-	*dst = time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
 }

@@ -217,3 +217,18 @@ create table salvages (
   begun integer not null default 0 check (begun in (0, 1)), -- 1: its loss is said, its tables are carried over
   done integer not null default 0 check (done in (0, 1))    -- 1: its events are, too
 ) strict, without rowid;
+
+-- What cameras saw move: kept to be searched on the box, newest first. Not evidence, in no chain, and not sent.
+create table motions (
+  id integer primary key,    -- grows; the oldest rows go first
+  camera text not null,      -- that saw it
+  from_ns integer not null,  -- wall clock when it began
+  to_ns integer not null,    -- and ended
+  clock text not null,       -- how good that clock was: synced, drifting or unset
+  cells integer not null,    -- where in the picture: bit 8*row+column of 8 rows and 8 columns, from the left above
+  rule text not null,        -- rule of the configuration that decided; '' none fitted
+  sent integer not null check (sent in (0, 1)), -- 1: there is an event of it
+  why text not null          -- sentence for people
+) strict;
+
+create index motions_from on motions (from_ns);

@@ -33,6 +33,8 @@ type Options struct {
 	Status func(ctx context.Context) (Status, error)
 	// Health returns why the box is not well, one sentence each; none when it is. As Status it is called from several goroutines.
 	Health func(ctx context.Context) []string
+	// Motions searches what cameras saw move, for /api/v1/motion.
+	Motions func(ctx context.Context, q MotionQuery) ([]Motion, error)
 	// Listening, when not nil, is told the address as soon as connections are accepted.
 	Listening func(net.Addr)
 }
@@ -56,8 +58,8 @@ const (
 
 // New checks o and makes a server that does not listen yet.
 func New(o Options) (*Server, error) {
-	if o.Log == nil || o.Metrics == nil || o.Status == nil || o.Health == nil {
-		return nil, errors.New("local: Log, Metrics, Status and Health are needed")
+	if o.Log == nil || o.Metrics == nil || o.Status == nil || o.Health == nil || o.Motions == nil {
+		return nil, errors.New("local: Log, Metrics, Status, Health and Motions are needed")
 	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {

@@ -52,6 +52,7 @@ func serve(t *testing.T, change func(*Options)) string {
 		Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler), Metrics: reg,
 		Status:    func(context.Context) (Status, error) { return status(), nil },
 		Health:    func(context.Context) []string { return nil },
+		Motions:   func(context.Context, MotionQuery) ([]Motion, error) { return nil, nil },
 		Listening: func(a net.Addr) { addr <- a.String() },
 	}
 	if change != nil {
@@ -268,6 +269,7 @@ func TestStopWhileARequestWaits(t *testing.T) {
 			return Status{}, ctx.Err()
 		},
 		Health:    func(context.Context) []string { return nil },
+		Motions:   func(context.Context, MotionQuery) ([]Motion, error) { return nil, nil },
 		Listening: func(a net.Addr) { addr <- a.String() },
 	})
 	if err != nil {
@@ -296,7 +298,8 @@ func TestStopWhileARequestWaits(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	good := Options{Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
-		Status: func(context.Context) (Status, error) { return Status{}, nil }, Health: func(context.Context) []string { return nil }}
+		Status: func(context.Context) (Status, error) { return Status{}, nil }, Health: func(context.Context) []string { return nil },
+		Motions: func(context.Context, MotionQuery) ([]Motion, error) { return nil, nil }}
 	for _, listen := range []string{"0.0.0.0:8480", ":8480", "192.168.1.5:80", "localhost", "", "evil.example:80"} {
 		o := good
 		o.Listen = listen

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"sitewatch/edge"
+)
+
+const withRules = site + uplink + `
+cameras: [{id: door, main: "rtsp://c/m", role: door}, {id: chapel, main: "rtsp://d/m", role: chapel}]
+motion:
+  rules:
+    - {name: street, cameras: [door], when: unset, send: false}
+    - {name: night, roles: [chapel, stock-room], days: [mon, sun], from: "20:00", to: "07:00", send: true}
+    - {name: set, when: set, send: true}
+`
+
+func TestMotionRules(t *testing.T) {
+	g, ps := parseGateway("gateway.yaml", []byte(withRules), nil)
+	if len(ps) > 0 {
+		t.Fatalf("problems in a sound file:\n%s", lines(ps))
+	}
+	want := []MotionRule{
+		{Name: "street", Cameras: []edge.CameraID{"door"}, When: "unset"},
+		{Name: "night", Roles: []string{"chapel", "stock-room"}, When: "any", Send: true,
+			Hours: Hours{Days: []time.Weekday{time.Monday, time.Sunday}, From: 20 * time.Hour, To: 7 * time.Hour}},
+		{Name: "set", When: "set", Send: true},
+	}
+	if d := cmp.Diff(want, g.Motion); d != "" {
+		t.Errorf("rules (-want +got):\n%s", d)
+	}
+	if g.Cameras[1].Role != "chapel" {
+		t.Errorf("role: got %q, want chapel", g.Cameras[1].Role)
+	}
+	var b strings.Builder
+	if err := g.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	again, ps := parseGateway("printed", []byte(b.String()), nil)
+	if len(ps) > 0 {
+		t.Fatalf("printed:\n%s\nproblems:\n%s", b.String(), lines(ps))
+	}
+	if d := cmp.Diff(g, again, append(ignore, cmpopts.EquateEmpty())...); d != "" {
+		t.Errorf("printed and loaded again (-want +got):\n%s", d)
+	}
+	none, ps := parseGateway("gateway.yaml", []byte(least+"motion: {rules: []}\n"), nil)
+	if len(ps) > 0 || len(none.Motion) != 0 {
+		t.Errorf("no rules: got %v %s, want none", none.Motion, lines(ps))
+	}
+}
+
+func TestMotionRuleProblems(t *testing.T) {
+	_, ps := parseGateway("gateway.yaml", []byte(least+`
+motion:
+  rules:
+    - {name: a, roles: [kitchen], when: sometimes, send: perhaps}
+    - {name: a, cameras: [attic], days: [monday], from: "25:00", to: "07:00"}
+`), nil)
+	got := lines(ps)
+	for _, want := range []string{
+		`motion.rules[0].roles[0]: "kitchen" is unknown`, `motion.rules[0].when`, `motion.rules[0].send: is neither true nor false`,
+		`motion.rules[1].name: "a" is the name of two rules`, `motion.rules[1].cameras`, `motion.rules[1].days[0]: "monday" is unknown`,
+		`motion.rules[1].from: "25:00" is no time of day`, `motion.rules[1].send: is missing`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no complaint %q in:\n%s", want, got)
+		}
+	}
+}
