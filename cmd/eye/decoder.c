@@ -13,10 +13,10 @@ struct eye_decoder {
 	AVFrame *frame;
 };
 
-eye_decoder *eye_open(const uint8_t *avcc, int n, int fast, int64_t max_pixels)
+eye_decoder *eye_open(int codec_id, const uint8_t *config, int n, int fast, int64_t max_pixels)
 {
 	av_log_set_level(AV_LOG_QUIET); // a bad picture is no news, and there may be many
-	const AVCodec *codec = avcodec_find_decoder(AV_CODEC_ID_H264);
+	const AVCodec *codec = avcodec_find_decoder(codec_id == EYE_H265 ? AV_CODEC_ID_HEVC : AV_CODEC_ID_H264);
 	if (!codec)
 		return NULL;
 	eye_decoder *d = av_mallocz(sizeof *d);
@@ -30,7 +30,7 @@ eye_decoder *eye_open(const uint8_t *avcc, int n, int fast, int64_t max_pixels)
 	d->ctx->extradata = av_mallocz(n + AV_INPUT_BUFFER_PADDING_SIZE);
 	if (!d->ctx->extradata)
 		goto fail;
-	memcpy(d->ctx->extradata, avcc, n);
+	memcpy(d->ctx->extradata, config, n);
 	d->ctx->extradata_size = n;
 	d->ctx->thread_count = 1; // one thread costs 12 MB per camera, and there are as many cameras as threads anyway
 	d->ctx->max_pixels = max_pixels;
@@ -69,48 +69,70 @@ static int describe(const AVFrame *f, eye_picture *out)
 		out->stride[i] = f->linesize[i];
 	}
 	out->full_range = f->color_range == AVCOL_RANGE_JPEG || f->format == AV_PIX_FMT_YUVJ420P || f->format == AV_PIX_FMT_YUVJ422P || f->format == AV_PIX_FMT_YUVJ444P;
+	out->pts = f->pts;
 	out->damaged = f->decode_error_flags != 0 || (f->flags & AV_FRAME_FLAG_CORRUPT);
 	return 0;
 }
 
-int eye_decode(eye_decoder *d, const uint8_t *unit, int n, eye_picture *out)
+int eye_send(eye_decoder *d, const uint8_t *unit, int n, int key, int64_t pts)
 {
-	av_frame_unref(d->frame);
 	if (av_new_packet(d->packet, n) < 0)
 		return EYE_NO_MEMORY;
 	memcpy(d->packet->data, unit, n);
-	d->packet->flags |= AV_PKT_FLAG_KEY;
+	d->packet->pts = pts;
+	if (key)
+		d->packet->flags |= AV_PKT_FLAG_KEY;
 	int err = avcodec_send_packet(d->ctx, d->packet);
 	av_packet_unref(d->packet);
-	if (err >= 0) {
-		// The decoder would wait for pictures that are to be shown earlier; before a keyframe there are none.
-		avcodec_send_packet(d->ctx, NULL);
-		err = avcodec_receive_frame(d->ctx, d->frame);
-	}
-	avcodec_flush_buffers(d->ctx);
+	return err < 0 ? EYE_ERROR : 0;
+}
+
+int eye_receive(eye_decoder *d, eye_picture *out)
+{
+	av_frame_unref(d->frame);
+	int err = avcodec_receive_frame(d->ctx, d->frame);
+	if (err == AVERROR(EAGAIN) || err == AVERROR_EOF)
+		return EYE_NONE;
 	return err < 0 ? EYE_ERROR : describe(d->frame, out);
 }
 
-void eye_luma(const eye_picture *p, uint8_t *grid, int w, int h)
+void eye_flush(eye_decoder *d) { avcodec_flush_buffers(d->ctx); }
+
+int eye_key(eye_decoder *d, const uint8_t *unit, int n, eye_picture *out)
 {
-	for (int gy = 0; gy < h; gy++) {
-		int y0 = (int)((int64_t)gy * p->height / h), y1 = (int)((int64_t)(gy + 1) * p->height / h);
-		if (y1 == y0)
-			y1++;
-		for (int gx = 0; gx < w; gx++) {
-			int x0 = (int)((int64_t)gx * p->width / w), x1 = (int)((int64_t)(gx + 1) * p->width / w);
-			if (x1 == x0)
-				x1++;
-			uint64_t sum = 0;
-			for (int y = y0; y < y1; y++) {
-				const uint8_t *row = p->plane[0] + (int64_t)y * p->stride[0];
-				for (int x = x0; x < x1; x++)
-					sum += row[x];
-			}
-			uint64_t area = (uint64_t)(y1 - y0) * (x1 - x0);
-			grid[gy * w + gx] = (uint8_t)((sum + area / 2) / area);
-		}
+	avcodec_flush_buffers(d->ctx);
+	int err = eye_send(d, unit, n, 1, 0);
+	if (err == 0) {
+		// The decoder would wait for pictures that are to be shown earlier; before a keyframe there are none.
+		avcodec_send_packet(d->ctx, NULL);
+		err = eye_receive(d, out);
 	}
+	avcodec_flush_buffers(d->ctx);
+	return err == EYE_NONE ? EYE_ERROR : err;
+}
+
+// The sums of columns first: that loop has no steps of its own, and compilers make wide additions of it.
+void eye_grid(const eye_picture *p, uint16_t *grid, int w, int h, int side)
+{
+	enum { STRIP = 512 }; // columns at a time; side is at most 64, so that a sum has room
+	uint16_t sum[STRIP];
+	uint32_t area = side * side;
+	int per = STRIP / side;
+	for (int gy = 0; gy < h; gy++)
+		for (int gx = 0; gx < w; gx += per) {
+			int cells = w - gx < per ? w - gx : per, n = cells * side;
+			const uint8_t *row = p->plane[0] + (int64_t)gy * side * p->stride[0] + gx * side;
+			memset(sum, 0, n * sizeof *sum);
+			for (int y = 0; y < side; y++, row += p->stride[0])
+				for (int x = 0; x < n; x++)
+					sum[x] += row[x];
+			for (int c = 0; c < cells; c++) {
+				uint32_t s = 0;
+				for (int x = c * side; x < (c + 1) * side; x++)
+					s += sum[x];
+				grid[gy * w + gx + c] = (s * 16 + area / 2) / area;
+			}
+		}
 }
 
 void eye_close(eye_decoder *d)

@@ -2,7 +2,7 @@ package main
 
 /*
 #cgo pkg-config: libavcodec libavutil
-#cgo CFLAGS: -O2 -Wall
+#cgo CFLAGS: -O3 -Wall
 #include "decoder.h"
 */
 import "C"
@@ -14,12 +14,19 @@ import (
 	"unsafe"
 
 	"sitewatch/video"
+	"sitewatch/video/motion"
 )
 
-// decoder decodes keyframes of one stream. It is used by one goroutine and must be closed.
-type decoder struct{ c *C.eye_decoder }
+// decoder decodes one stream. It is used by one goroutine and must be closed.
+type decoder struct {
+	c    *C.eye_decoder
+	grid motion.Grid
+}
 
 var errDecode = errors.New("picture cannot be decoded")
+
+// gridSide is how many cells the longer side of a picture has at most.
+const gridSide = 128
 
 // maxPixels bounds what the decoder allocates; Params bounds the sides.
 const maxPixels = 8192 * 4352
@@ -34,11 +41,15 @@ func newDecoder(p video.Params, fast bool) (*decoder, error) {
 	if fast {
 		f = 1
 	}
-	c := C.eye_open((*C.uint8_t)(&config[0]), C.int(len(config)), f, maxPixels)
-	if c == nil {
-		return nil, errors.New("no decoder for H.264")
+	codec := C.int(C.EYE_H264)
+	if p.Codec == video.H265 {
+		codec = C.EYE_H265
 	}
-	return &decoder{c}, nil
+	c := C.eye_open(codec, (*C.uint8_t)(&config[0]), C.int(len(config)), f, maxPixels)
+	if c == nil {
+		return nil, fmt.Errorf("no decoder for %v", p.Codec)
+	}
+	return &decoder{c: c}, nil
 }
 
 func (d *decoder) close() { C.eye_close(d.c) }
@@ -46,26 +57,77 @@ func (d *decoder) close() { C.eye_close(d.c) }
 // picture is a decoded picture; it is valid until the decoder's next call.
 type picture struct{ c C.eye_picture }
 
-func (d *decoder) decode(unit []byte) (*picture, error) {
+// key decodes one keyframe by itself.
+func (d *decoder) key(unit []byte) (*picture, error) {
 	if len(unit) == 0 || len(unit) > video.MaxUnitBytes {
 		return nil, errDecode
 	}
 	var p picture
-	switch code := C.eye_decode(d.c, (*C.uint8_t)(&unit[0]), C.int(len(unit)), &p.c); code {
+	return &p, failed(C.eye_key(d.c, (*C.uint8_t)(&unit[0]), C.int(len(unit)), &p.c))
+}
+
+func failed(code C.int) error {
+	switch code {
 	case 0:
-		return &p, nil
+		return nil
 	case C.EYE_FORMAT:
-		return nil, fmt.Errorf("%w: pixel format is not 8-bit YUV", errDecode)
-	default:
-		return nil, fmt.Errorf("%w: %d", errDecode, int(code))
+		return fmt.Errorf("%w: pixel format is not 8-bit YUV", errDecode)
 	}
+	return fmt.Errorf("%w: %d", errDecode, int(code))
 }
 
 func (p *picture) damaged() bool { return p.c.damaged != 0 }
 
-// luma shrinks the picture's brightness into grid, which is w wide.
-func (p *picture) luma(grid []byte, w int) {
-	C.eye_luma(&p.c, (*C.uint8_t)(&grid[0]), C.int(w), C.int(len(grid)/w))
+// Key is motion.Decoder.
+func (d *decoder) Key(u *motion.Unit) (g motion.Grid, err error) {
+	p, err := d.key(u.Data)
+	if err == nil && p.damaged() {
+		err = errDecode
+	}
+	if err != nil {
+		return g, err
+	}
+	return d.shrink(p), nil
+}
+
+// Next is motion.Decoder.
+func (d *decoder) Next(u *motion.Unit, fresh bool, look func(pts video.Ticks90k, g motion.Grid)) error {
+	if fresh {
+		C.eye_flush(d.c)
+	}
+	if len(u.Data) == 0 || len(u.Data) > video.MaxUnitBytes {
+		return errDecode
+	}
+	key := C.int(0)
+	if u.Keyframe {
+		key = 1
+	}
+	sent := failed(C.eye_send(d.c, (*C.uint8_t)(&u.Data[0]), C.int(len(u.Data)), key, C.int64_t(u.PTS)))
+	for {
+		var p picture
+		code := C.eye_receive(d.c, &p.c)
+		if code == C.EYE_NONE {
+			return sent
+		}
+		if err := failed(code); err != nil {
+			return err
+		}
+		if p.damaged() {
+			return errDecode
+		}
+		look(video.Ticks90k(p.c.pts), d.shrink(&p))
+	}
+}
+
+// shrink makes the picture's brightness small: squares of pixels, so many that the longer side has gridSide of them at most.
+func (d *decoder) shrink(p *picture) motion.Grid {
+	w, h := int(p.c.width), int(p.c.height)
+	side := min((max(w, h)+gridSide-1)/gridSide, w, h)
+	if g := &d.grid; g.Width != w/side || g.Height != h/side {
+		*g = motion.Grid{Width: w / side, Height: h / side, Cells: make([]uint16, (w/side)*(h/side))}
+	}
+	C.eye_grid(&p.c, (*C.uint16_t)(&d.grid.Cells[0]), C.int(d.grid.Width), C.int(d.grid.Height), C.int(side))
+	return d.grid
 }
 
 // image copies the picture for the JPEG encoder, which takes all brightness from 0 to 255: what video calls black is 16

@@ -14,16 +14,25 @@ typedef struct {
 	int chroma_w, chroma_h; // log2 of the subsampling; -1, -1: brightness alone
 	int full_range;         // 0: 16..235, as video has it
 	int damaged;            // the decoder had to conceal something
+	int64_t pts;
 } eye_picture;
 
-enum { EYE_ERROR = -1, EYE_FORMAT = -2, EYE_NO_MEMORY = -3 };
+enum { EYE_NONE = 1, EYE_ERROR = -1, EYE_FORMAT = -2, EYE_NO_MEMORY = -3 };
+enum { EYE_H264 = 1, EYE_H265 = 2 };
 
-// eye_open returns NULL when there is no decoder or no memory. fast leaves out the loop filter: good enough to look for movement.
-eye_decoder *eye_open(const uint8_t *avcc, int n, int fast, int64_t max_pixels);
-// eye_decode decodes one keyframe by itself; 0 or one of the codes above.
-int eye_decode(eye_decoder *d, const uint8_t *unit, int n, eye_picture *out);
-// eye_luma shrinks the brightness to w x h by averaging areas.
-void eye_luma(const eye_picture *p, uint8_t *grid, int w, int h);
+// eye_open returns NULL when there is no decoder or no memory. config is the avcC or hvcC record. fast leaves out the loop
+// filter: good enough to look for movement.
+eye_decoder *eye_open(int codec, const uint8_t *config, int n, int fast, int64_t max_pixels);
+// eye_key decodes one keyframe by itself; 0 or one of the codes above. What was decoded before is forgotten.
+int eye_key(eye_decoder *d, const uint8_t *unit, int n, eye_picture *out);
+// eye_send gives the next picture to the decoder; eye_receive takes those that are ready, until EYE_NONE.
+int eye_send(eye_decoder *d, const uint8_t *unit, int n, int key, int64_t pts);
+int eye_receive(eye_decoder *d, eye_picture *out);
+// eye_flush forgets what was decoded.
+void eye_flush(eye_decoder *d);
+// eye_grid shrinks the brightness to w x h squares of side x side pixels, in sixteenths. What is left over at the right and
+// at the bottom is left out.
+void eye_grid(const eye_picture *p, uint16_t *grid, int w, int h, int side);
 void eye_close(eye_decoder *d);
 
 #endif

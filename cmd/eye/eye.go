@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	gridWidth, gridHeight = 80, 45
-	maxCameras            = 64 // decoders of 12 MB
-	jpegQuality           = 85
+	maxCameras  = 64 // decoders of 12 MB
+	jpegQuality = 85
 )
 
 // eye answers the gateway's messages.
@@ -25,14 +24,13 @@ type eye struct {
 	out     *bufio.Writer
 	cameras map[edge.CameraID]*watched
 	buf     []byte
+	lost    error // why nothing can be said any more
 }
 
 // watched is one camera.
 type watched struct {
-	dec   *decoder
-	size  video.Size
-	model *motion.Model
-	grid  []byte
+	grader *motion.Grader
+	dec    *decoder // nil: no parameters yet, or none that can be decoded
 }
 
 // run speaks with the gateway until in ends, which calls ended at once: the decoder cannot be interrupted, and nobody is
@@ -79,7 +77,9 @@ func run(in io.Reader, out io.Writer, build string, ended func()) error {
 
 func (e *eye) close() {
 	for _, w := range e.cameras {
-		w.dec.close()
+		if w.dec != nil {
+			w.dec.close()
+		}
 	}
 }
 
@@ -95,9 +95,23 @@ func (e *eye) send(m motion.Message) error {
 func (e *eye) handle(m motion.Message) error {
 	switch m := m.(type) {
 	case *motion.OpenCamera:
-		return e.open(m)
+		e.open(m)
+		return e.lost
+	case *motion.Setup:
+		if w := e.camera(m.Camera); w != nil {
+			w.grader.Setup(m.Grade, m.Options)
+		}
+		return e.lost
+	case *motion.Hint:
+		if w := e.cameras[m.Camera]; w != nil {
+			w.grader.Hint()
+		}
+		return e.lost
 	case *motion.Unit:
-		return e.unit(m)
+		if w := e.cameras[m.Camera]; w != nil {
+			w.grader.Take(m)
+		}
+		return e.lost
 	case *motion.StillRequest:
 		b, err := still(m.Params, m.Data)
 		if err != nil {
@@ -108,41 +122,34 @@ func (e *eye) handle(m motion.Message) error {
 	return fmt.Errorf("%w: %T is not for an eye", motion.ErrPipe, m)
 }
 
-func (e *eye) open(m *motion.OpenCamera) error {
-	w := e.cameras[m.Camera]
-	if w == nil && len(e.cameras) >= maxCameras {
-		return nil // its units are not known then
+// camera returns the camera of that name, a new one if there is room; nil: there is none, and its units are not known.
+func (e *eye) camera(id edge.CameraID) *watched {
+	w := e.cameras[id]
+	if w == nil && len(e.cameras) < maxCameras {
+		w = &watched{grader: motion.NewGrader(id, func(m motion.Message) {
+			if err := e.send(m); err != nil && e.lost == nil {
+				e.lost = err
+			}
+		})}
+		e.cameras[id] = w
+	}
+	return w
+}
+
+func (e *eye) open(m *motion.OpenCamera) {
+	w := e.camera(m.Camera)
+	if w == nil {
+		return
 	}
 	dec, err := newDecoder(m.Params, true)
 	if err != nil {
-		return nil
+		return
 	}
-	if w != nil {
+	if w.dec != nil {
 		w.dec.close()
 	}
-	if w == nil || w.size != m.Params.Size {
-		w = &watched{size: m.Params.Size, model: motion.NewModel(gridWidth, gridHeight), grid: make([]byte, gridWidth*gridHeight)}
-		e.cameras[m.Camera] = w
-	}
 	w.dec = dec
-	return nil
-}
-
-func (e *eye) unit(m *motion.Unit) error {
-	w := e.cameras[m.Camera]
-	if w == nil || !m.Keyframe {
-		return nil
-	}
-	pic, err := w.dec.decode(m.Data)
-	if err != nil || pic.damaged() {
-		return nil
-	}
-	pic.luma(w.grid, gridWidth)
-	r := w.model.Step(m.PTS, w.grid)
-	if r.State == 0 {
-		return nil
-	}
-	return e.send(&motion.Motion{Camera: m.Camera, State: r.State, PTS: r.PTS, Why: r.Why})
+	w.grader.Open(dec, m.Params.Size)
 }
 
 // still decodes a keyframe with everything that makes it look right and compresses it.
@@ -152,7 +159,7 @@ func still(p video.Params, unit []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer dec.close()
-	pic, err := dec.decode(unit)
+	pic, err := dec.key(unit)
 	if err != nil {
 		return nil, err
 	}

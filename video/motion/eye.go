@@ -24,7 +24,7 @@ type Options struct {
 const (
 	// queueBytes bounds what waits for the eye. It is the eye's misfortune when it is slower, never the camera's.
 	queueBytes  = 8 << 20
-	queueUnits  = 256
+	queueUnits  = 1024
 	maxStills   = 16 // waiting
 	maxReports  = 256
 	writeLimit  = 5 * time.Second // for one message to a pipe that the eye does not empty
@@ -54,6 +54,7 @@ type Eye struct {
 	anchors map[edge.CameraID]video.Anchor
 	open    map[edge.CameraID]Interval // intervals that have begun
 	starts  uint64
+	gaps    map[edge.CameraID]bool // units were left out since the last that was queued
 }
 
 type queued struct {
@@ -65,13 +66,12 @@ type queued struct {
 // New returns an Eye that has started nothing.
 func New(opt Options) *Eye {
 	return &Eye{opt: opt, stills: map[uint32]chan StillReply{}, wake: make(chan struct{}, 1),
-		anchors: map[edge.CameraID]video.Anchor{}, open: map[edge.CameraID]Interval{}}
+		anchors: map[edge.CameraID]video.Anchor{}, open: map[edge.CameraID]Interval{}, gaps: map[edge.CameraID]bool{}}
 }
 
 // Push gives the eye a picture to look at. It never blocks: without an eye, or when it is behind, the picture is dropped.
-// Only keyframes are looked at.
 func (e *Eye) Push(camera edge.CameraID, u video.AccessUnit, p video.Params) {
-	if !u.Keyframe {
+	if u.Audio != nil {
 		return
 	}
 	e.mu.Lock()
@@ -79,7 +79,12 @@ func (e *Eye) Push(camera edge.CameraID, u video.AccessUnit, p video.Params) {
 	e.anchors[camera] = video.AnchorOf(u)
 	if !e.up || len(e.queue) >= queueUnits || e.bytes+len(u.Data) > queueBytes {
 		e.dropped++
+		e.gaps[camera] = true
 		return
+	}
+	if e.gaps[camera] {
+		u.Lost++
+		delete(e.gaps, camera)
 	}
 	e.queue = append(e.queue, queued{camera, p, u})
 	e.bytes += len(u.Data)
@@ -152,6 +157,9 @@ func (e *Eye) setUp(up bool) {
 	e.up = up
 	if up {
 		e.starts++
+	}
+	for _, q := range e.queue {
+		e.gaps[q.camera] = true
 	}
 	e.queue, e.bytes, e.asks = nil, 0, nil
 	for id, c := range e.stills {

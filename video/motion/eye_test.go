@@ -283,60 +283,6 @@ func TestEyeEndsWithItsInput(t *testing.T) {
 	}
 }
 
-func TestModelIgnoresLightAndNoise(t *testing.T) {
-	scene := func(gain float64, noise int) []byte {
-		g := make([]byte, 80*45)
-		for i := range g {
-			x, y := i%80, i/80
-			v := gain * float64(80+60*((x/9+y/7)%2))
-			g[i] = byte(min(255, v+float64((i*7919+noise*104729)%7)))
-		}
-		return g
-	}
-	m := NewModel(80, 45)
-	for n := range 40 {
-		gain := 1.0
-		if n > 20 {
-			gain = 0.6 // somebody has switched a lamp off
-		}
-		if r := m.Step(video.Ticks90k(n)*video.Second, scene(gain, n)); r.State != 0 {
-			t.Errorf("picture %d: got %+v of light and noise", n, r)
-		}
-	}
-	person := func(n int) []byte {
-		g := scene(0.6, n)
-		for y := 10; y < 40; y++ {
-			for x := 20 + 3*(n%5); x < 30+3*(n%5); x++ {
-				g[y*80+x] = 15
-			}
-		}
-		return g
-	}
-	var states []State
-	for n := 40; n < 55; n++ {
-		g := scene(0.6, n)
-		if n < 46 {
-			g = person(n)
-		}
-		if r := m.Step(video.Ticks90k(n)*video.Second, g); r.State != 0 {
-			states = append(states, r.State)
-		}
-	}
-	if len(states) < 3 || states[0] != Start || states[len(states)-1] != End {
-		t.Errorf("got %v of somebody who walks through, want a start, keeps and an end", states)
-	}
-}
-
-func BenchmarkModel(b *testing.B) {
-	m := NewModel(80, 45)
-	g := make([]byte, 80*45)
-	b.ReportAllocs()
-	for n := 0; b.Loop(); n++ {
-		g[n%len(g)]++
-		m.Step(video.Ticks90k(n)*video.Second, g)
-	}
-}
-
 // waiting is a Reporter whose disk does not answer.
 type waiting struct{ called, ended chan struct{} }
 

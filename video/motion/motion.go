@@ -35,7 +35,24 @@ const (
 	End   State = 3
 )
 
-// Message is one message of the pipe: *OpenCamera, *Unit, *StillRequest, *Ready, *Motion or *StillReply.
+// Grade is how closely a camera is looked at.
+type Grade uint8
+
+const (
+	Watching Grade = 1 // keyframes, and every picture while something may be moving
+	Alert    Grade = 2 // every picture, but where the camera's own coding has proved to tell
+)
+
+// Trouble is what may be wrong with what a camera sees.
+type Trouble uint8
+
+const (
+	Covered   Trouble = 1
+	Moved     Trouble = 2
+	Defocused Trouble = 3
+)
+
+// Message is one message of the pipe.
 type Message interface {
 	kind() byte
 	append(b []byte) []byte
@@ -48,11 +65,21 @@ type (
 		Camera edge.CameraID
 		Params video.Params
 	}
+	// Setup says how a camera is to be looked at. Without one it is watched with what is usual.
+	Setup struct {
+		Camera  edge.CameraID
+		Grade   Grade
+		Options ModelOptions
+	}
+	// Hint says that somebody else believes that something moves: every picture is looked at for a while.
+	Hint struct{ Camera edge.CameraID }
 	// Unit is one picture of a camera.
 	Unit struct {
 		Camera   edge.CameraID
+		Number   uint32 // of the gateway's choosing, for Hand
 		PTS      video.Ticks90k
 		Keyframe bool
+		Lost     bool // something is missing between the picture before and this one
 		Data     []byte
 	}
 	// StillRequest asks for a JPEG of a keyframe.
@@ -71,7 +98,26 @@ type (
 		Camera edge.CameraID
 		State  State
 		PTS    video.Ticks90k
+		At     video.Ticks90k // of the newest unit that the eye had taken
+		Box    Box            // where, at the time of PTS
+		Where  uint64         // where, since the interval began: bit 8*row+column of 8 by 8 parts of the picture
 		Why    string
+	}
+	// Scene says that a camera sees what it should not, or sees well again (End).
+	Scene struct {
+		Camera  edge.CameraID
+		Trouble Trouble
+		State   State // Start or End
+		PTS     video.Ticks90k
+		Why     string
+	}
+	// Hand says which unit the decoder gets next: if the eye dies, that one has killed it.
+	Hand struct{ Number uint32 }
+	// Tally counts, since the camera was opened first.
+	Tally struct {
+		Camera                  edge.CameraID
+		Units, Decoded, Damaged uint32
+		Awake                   bool // every picture is decoded
 	}
 	// StillReply answers a StillRequest: a JPEG, or what was wrong.
 	StillReply struct {
@@ -81,5 +127,8 @@ type (
 	}
 )
 
+// Box is a part of the picture, from 0 to 65535 of its width and height.
+type Box struct{ X0, Y0, X1, Y1 uint16 }
+
 // Version of the pipe.
-const Version = 1
+const Version = 2

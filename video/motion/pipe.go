@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -20,9 +21,14 @@ const (
 	kindOpen   = 0x01
 	kindUnit   = 0x02
 	kindStill  = 0x03
+	kindSetup  = 0x04
+	kindHint   = 0x05
 	kindReady  = 0x81
 	kindMotion = 0x82
 	kindReply  = 0x83
+	kindScene  = 0x84
+	kindHand   = 0x85
+	kindTally  = 0x86
 )
 
 // AppendMessage appends m as it goes over the pipe. Strings that are too long are cut.
@@ -73,6 +79,16 @@ func newMessage(kind byte) Message {
 		return &Motion{}
 	case kindReply:
 		return &StillReply{}
+	case kindSetup:
+		return &Setup{}
+	case kindHint:
+		return &Hint{}
+	case kindScene:
+		return &Scene{}
+	case kindHand:
+		return &Hand{}
+	case kindTally:
+		return &Tally{}
 	}
 	return nil
 }
@@ -83,6 +99,11 @@ func (*StillRequest) kind() byte { return kindStill }
 func (*Ready) kind() byte        { return kindReady }
 func (*Motion) kind() byte       { return kindMotion }
 func (*StillReply) kind() byte   { return kindReply }
+func (*Setup) kind() byte        { return kindSetup }
+func (*Hint) kind() byte         { return kindHint }
+func (*Scene) kind() byte        { return kindScene }
+func (*Hand) kind() byte         { return kindHand }
+func (*Tally) kind() byte        { return kindTally }
 
 func (m *OpenCamera) append(b []byte) []byte {
 	return appendParams(appendString(b, string(m.Camera)), m.Params)
@@ -90,12 +111,49 @@ func (m *OpenCamera) append(b []byte) []byte {
 func (m *OpenCamera) parse(r *fields) { m.Camera, m.Params = edge.CameraID(r.string()), r.params() }
 
 func (m *Unit) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(appendString(b, string(m.Camera)), uint64(m.PTS))
-	return appendBytes(append(b, flag(m.Keyframe)), m.Data)
+	b = binary.BigEndian.AppendUint32(appendString(b, string(m.Camera)), m.Number)
+	b = binary.BigEndian.AppendUint64(b, uint64(m.PTS))
+	return appendBytes(append(b, flag(m.Keyframe)|flag(m.Lost)<<1), m.Data)
 }
 func (m *Unit) parse(r *fields) {
-	m.Camera, m.PTS, m.Keyframe, m.Data = edge.CameraID(r.string()), video.Ticks90k(r.uint64()), r.flag(), r.bytes()
+	m.Camera, m.Number, m.PTS = edge.CameraID(r.string()), r.uint32(), video.Ticks90k(r.uint64())
+	flags := r.uint8()
+	m.Keyframe, m.Lost, m.Data = flags&1 != 0, flags&2 != 0, r.bytes()
+	r.bad = r.bad || flags > 3
 }
+
+func (m *Setup) append(b []byte) []byte {
+	o := m.Options
+	b = append(appendString(b, string(m.Camera)), byte(m.Grade))
+	b = binary.BigEndian.AppendUint16(b, uint16(math.Round(100*o.Sensitivity)))
+	b = binary.BigEndian.AppendUint16(b, uint16(math.Round(10000*o.MinSize)))
+	b = append(b, byte(min(len(o.Areas), MaxAreas)))
+	for _, a := range o.Areas[:min(len(o.Areas), MaxAreas)] {
+		b = append(b, flag(a.Mask), byte(min(len(a.Points), MaxPoints)))
+		for _, p := range a.Points[:min(len(a.Points), MaxPoints)] {
+			b = binary.BigEndian.AppendUint16(b, p.X)
+			b = binary.BigEndian.AppendUint16(b, p.Y)
+		}
+	}
+	return b
+}
+func (m *Setup) parse(r *fields) {
+	m.Camera, m.Grade = edge.CameraID(r.string()), Grade(r.uint8())
+	m.Options.Sensitivity, m.Options.MinSize = float64(r.uint16())/100, float64(r.uint16())/10000
+	areas := int(r.uint8())
+	r.bad = r.bad || areas > MaxAreas || m.Grade < Watching || m.Grade > Alert
+	for i := 0; i < areas && !r.bad; i++ {
+		a := Area{Mask: r.flag()}
+		for range r.uint8() {
+			a.Points = append(a.Points, Point{r.uint16(), r.uint16()})
+		}
+		r.bad = r.bad || len(a.Points) > MaxPoints
+		m.Options.Areas = append(m.Options.Areas, a)
+	}
+}
+
+func (m *Hint) append(b []byte) []byte { return appendString(b, string(m.Camera)) }
+func (m *Hint) parse(r *fields)        { m.Camera = edge.CameraID(r.string()) }
 
 func (m *StillRequest) append(b []byte) []byte {
 	return appendBytes(appendParams(binary.BigEndian.AppendUint32(b, m.ID), m.Params), m.Data)
@@ -109,11 +167,42 @@ func (m *Ready) parse(r *fields) { m.Version, m.Build = r.uint16(), r.string() }
 
 func (m *Motion) append(b []byte) []byte {
 	b = append(appendString(b, string(m.Camera)), byte(m.State))
-	return appendString(binary.BigEndian.AppendUint64(b, uint64(m.PTS)), m.Why)
+	b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, uint64(m.PTS)), uint64(m.At))
+	for _, v := range []uint16{m.Box.X0, m.Box.Y0, m.Box.X1, m.Box.Y1} {
+		b = binary.BigEndian.AppendUint16(b, v)
+	}
+	return appendString(binary.BigEndian.AppendUint64(b, m.Where), m.Why)
 }
 func (m *Motion) parse(r *fields) {
-	m.Camera, m.State, m.PTS, m.Why = edge.CameraID(r.string()), State(r.uint8()), video.Ticks90k(r.uint64()), r.string()
+	m.Camera, m.State = edge.CameraID(r.string()), State(r.uint8())
+	m.PTS, m.At = video.Ticks90k(r.uint64()), video.Ticks90k(r.uint64())
+	m.Box = Box{r.uint16(), r.uint16(), r.uint16(), r.uint16()}
+	m.Where, m.Why = r.uint64(), r.string()
 	r.bad = r.bad || m.State < Start || m.State > End
+}
+
+func (m *Scene) append(b []byte) []byte {
+	b = append(appendString(b, string(m.Camera)), byte(m.Trouble), byte(m.State))
+	return appendString(binary.BigEndian.AppendUint64(b, uint64(m.PTS)), m.Why)
+}
+func (m *Scene) parse(r *fields) {
+	m.Camera, m.Trouble, m.State = edge.CameraID(r.string()), Trouble(r.uint8()), State(r.uint8())
+	m.PTS, m.Why = video.Ticks90k(r.uint64()), r.string()
+	r.bad = r.bad || m.Trouble < Covered || m.Trouble > Defocused || m.State != Start && m.State != End
+}
+
+func (m *Hand) append(b []byte) []byte { return binary.BigEndian.AppendUint32(b, m.Number) }
+func (m *Hand) parse(r *fields)        { m.Number = r.uint32() }
+
+func (m *Tally) append(b []byte) []byte {
+	b = appendString(b, string(m.Camera))
+	for _, v := range []uint32{m.Units, m.Decoded, m.Damaged} {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return append(b, flag(m.Awake))
+}
+func (m *Tally) parse(r *fields) {
+	m.Camera, m.Units, m.Decoded, m.Damaged, m.Awake = edge.CameraID(r.string()), r.uint32(), r.uint32(), r.uint32(), r.flag()
 }
 
 func (m *StillReply) append(b []byte) []byte {
@@ -138,7 +227,11 @@ func appendBytes(b, v []byte) []byte {
 }
 
 func appendParams(b []byte, p video.Params) []byte {
-	return appendBytes(appendBytes(append(b, byte(p.Codec)), p.SPS), p.PPS)
+	b = append(b, byte(p.Codec))
+	for _, set := range p.Sets() {
+		b = appendBytes(b, set)
+	}
+	return b
 }
 
 // fields takes a body apart. After the first field that is not there it is bad and gives zeros.
@@ -178,13 +271,20 @@ func (r *fields) bytes() []byte {
 }
 
 // params checks the parameter sets again: the eye trusts its pipe as little as the gateway trusts a camera.
-func (r *fields) params() video.Params {
-	codec, sps, pps := video.Codec(r.uint8()), r.bytes(), r.bytes()
-	if r.bad || codec != video.H264 {
+func (r *fields) params() (p video.Params) {
+	var err error
+	switch codec := video.Codec(r.uint8()); codec {
+	case video.H264:
+		sps, pps := r.bytes(), r.bytes()
+		p, err = video.NewH264Params(sps, pps)
+	case video.H265:
+		vps, sps, pps := r.bytes(), r.bytes(), r.bytes()
+		p, err = video.NewH265Params(vps, sps, pps)
+	default:
 		r.bad = true
+	}
+	if r.bad = r.bad || err != nil; r.bad {
 		return video.Params{}
 	}
-	p, err := video.NewH264Params(sps, pps)
-	r.bad = r.bad || err != nil
 	return p
 }

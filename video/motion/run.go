@@ -134,6 +134,7 @@ func (e *Eye) runReader(r *bufio.Reader, say func([]report)) error {
 			say(e.moved(m))
 		case *StillReply:
 			e.answer(m)
+		case *Hand, *Tally, *Scene: // nothing is made of them yet
 		default:
 			return fmt.Errorf("%w: %T is not for the gateway", ErrPipe, m)
 		}
@@ -143,6 +144,7 @@ func (e *Eye) runReader(r *bufio.Reader, say func([]report)) error {
 // runWriter writes what waits. The eye learns a camera's parameters before its first picture and whenever they change.
 func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
 	opened := map[edge.CameraID]video.Params{}
+	var number uint32
 	var buf []byte
 	for {
 		ask, q, ok := e.take()
@@ -162,7 +164,8 @@ func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
 				opened[q.camera] = q.params
 				buf = AppendMessage(buf, &OpenCamera{Camera: q.camera, Params: q.params})
 			}
-			buf = AppendMessage(buf, &Unit{Camera: q.camera, PTS: q.unit.PTS, Keyframe: true, Data: q.unit.Data})
+			buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
+			number++
 		}
 		if err := w.SetWriteDeadline(e.opt.Clock.Now().Wall.Add(writeLimit)); err != nil {
 			return err

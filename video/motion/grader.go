@@ -1,0 +1,282 @@
+package motion
+
+import (
+	"sitewatch/edge"
+	"sitewatch/video"
+)
+
+// Grid is a picture made small: the mean brightness of each cell in sixteenths.
+type Grid struct {
+	Width, Height int
+	Cells         []uint16
+}
+
+// Decoder decodes the pictures of one camera. Grids are valid until the next call.
+type Decoder interface {
+	// Key decodes a keyframe by itself.
+	Key(u *Unit) (Grid, error)
+	// Next decodes u. fresh: u is a keyframe and nothing before it matters; otherwise u follows the u of the Next before,
+	// with no Key between. look gets the pictures that come out, in the order in which they are to be shown.
+	Next(u *Unit, fresh bool, look func(pts video.Ticks90k, g Grid)) error
+}
+
+// Grader decides which pictures of one camera are decoded, and has them judged by the model.
+//
+// Asleep it decodes keyframes, each by itself. When one differs, or a picture between them has more bytes than its place
+// usually has, or somebody gives a hint, it wakes: it goes back to the last keyframe that was quiet, decodes from there, which
+// is much faster than real time, and then every picture as it comes. So what moved began when it began, although it was
+// noticed later. In alert it sleeps only where sizes have proved to tell.
+//
+// A Grader is pure: its time is the PTS. It is used by one goroutine.
+type Grader struct {
+	camera edge.CameraID
+	dec    Decoder
+	say    func(Message)
+
+	grade  Grade
+	opt    ModelOptions
+	pixels int
+	model  *Model
+	sizes  sizes
+
+	gop, before []*Unit // since the last keyframe, and from the one before it
+	held        int     // bytes of both
+	place       int     // of the newest unit after its keyframe
+	newest      video.Ticks90k
+	awake       bool
+	fresh       bool // the decoder begins with the next keyframe
+	hurt        bool // what the decoder gives is not to be looked at before the next keyframe
+	hurtAt      video.Ticks90k
+	livelyAt    video.Ticks90k // something may have moved, or the grader woke
+	jumpAt      video.Ticks90k // last jump of the size
+	proofAt     video.Ticks90k // start of an interval that a jump should have announced; 0: none
+	hintTo      video.Ticks90k
+	opened      bool    // an interval since it woke
+	vain        float64 // times that it woke in vain, of late
+	keptAt      video.Ticks90k
+	tally       Tally
+	talliedAt   video.Ticks90k
+}
+
+const (
+	maxHeldBytes  = 4 << 20
+	maxHeldUnits  = 1024
+	watchingSleep = 2 * video.Second  // of quiet
+	alertSleep    = 10 * video.Second // of quiet
+	hintTime      = 10 * video.Second
+	keepEvery     = video.Second
+	tallyEvery    = 10 * video.Second
+	jumpAhead     = 3 * video.Second / 10 // a jump this long after an interval's start has announced it
+	hurtTime      = 12 * video.Second     // a camera that never sends a keyframe is looked at again after so long
+	maxVain       = 4
+	vainSeconds   = 120
+)
+
+// NewGrader returns a grader that watches. say gets what it finds.
+func NewGrader(camera edge.CameraID, say func(Message)) *Grader {
+	return &Grader{camera: camera, say: say, grade: Watching, tally: Tally{Camera: camera}}
+}
+
+// Open gives the decoder of the units that follow, and the size of their pictures.
+func (g *Grader) Open(dec Decoder, size video.Size) {
+	g.dec, g.pixels = dec, size.Width*size.Height
+	g.gop, g.before, g.held = nil, nil, 0
+	g.awake, g.fresh = true, true
+}
+
+// Setup changes how the camera is looked at.
+func (g *Grader) Setup(grade Grade, opt ModelOptions) {
+	if g.model != nil && !opt.equal(g.opt) {
+		g.model.Setup(opt)
+	}
+	raised := grade == Alert && g.grade != Alert
+	g.grade, g.opt = grade, opt
+	if raised && !g.awake && !g.sizes.reliable(g.pixels) {
+		g.wake(g.gop)
+	}
+}
+
+// Hint says that somebody else believes that something moves.
+func (g *Grader) Hint() {
+	g.hintTo = g.newest + hintTime
+	if !g.awake {
+		g.wake(g.gop)
+	}
+}
+
+// Take takes the next unit.
+func (g *Grader) Take(u *Unit) {
+	if g.dec == nil {
+		return
+	}
+	if d := (u.PTS - g.newest).Duration().Seconds(); d > 0 {
+		g.vain *= float64(decay(d, vainSeconds))
+	}
+	g.newest = u.PTS
+	g.tally.Units++
+	g.keep(u)
+	if u.Lost && !u.Keyframe {
+		g.damage()
+	}
+	switch {
+	case g.awake:
+		g.next(u)
+	case u.Keyframe:
+		g.key(u)
+	case !g.hurt && g.sizes.jump(len(u.Data), g.place, 1+g.vain/4):
+		g.jumpAt = u.PTS
+		g.wake(g.gop)
+	}
+	g.rest(u)
+	if d := u.PTS - g.talliedAt; d >= tallyEvery || d < 0 {
+		g.talliedAt, g.tally.Awake = u.PTS, g.awake
+		t := g.tally
+		g.say(&t)
+	}
+}
+
+// keep holds the unit for going back.
+func (g *Grader) keep(u *Unit) {
+	if u.Keyframe {
+		for _, b := range g.before {
+			g.held -= len(b.Data)
+		}
+		g.before, g.gop, g.place = g.gop, []*Unit{u}, 0
+		g.held += len(u.Data)
+		g.hurt = false
+		return
+	}
+	g.place++
+	if len(g.gop) == 0 {
+		return // its keyframe is not there
+	}
+	g.gop = append(g.gop, u)
+	g.held += len(u.Data)
+	if g.held > maxHeldBytes || len(g.gop) > maxHeldUnits { // there is no going back until the next keyframe
+		g.gop, g.before, g.held = nil, nil, 0
+	}
+}
+
+func (g *Grader) damage() {
+	if !g.hurt {
+		g.hurt, g.hurtAt = true, g.newest
+		g.gop = nil
+		g.held = 0
+		for _, b := range g.before {
+			g.held += len(b.Data)
+		}
+	}
+	g.tally.Damaged++
+}
+
+// key looks at a keyframe while asleep.
+func (g *Grader) key(u *Unit) {
+	g.hand(u)
+	grid, err := g.dec.Key(u)
+	if err != nil {
+		g.tally.Damaged++
+		return
+	}
+	if g.of(grid).Glance(u.PTS, grid.Cells, 1+g.vain/4) {
+		g.wake(append(append([]*Unit(nil), g.before...), u))
+	}
+}
+
+// hand says what the decoder gets.
+func (g *Grader) hand(u *Unit) {
+	g.tally.Decoded++
+	g.say(&Hand{u.Number})
+}
+
+// wake decodes the units, which begin with a keyframe, and every one that follows.
+func (g *Grader) wake(units []*Unit) {
+	g.awake, g.fresh, g.opened, g.livelyAt = true, true, false, g.newest
+	for _, u := range units {
+		g.next(u)
+	}
+}
+
+// next decodes a unit while awake.
+func (g *Grader) next(u *Unit) {
+	if g.fresh && !u.Keyframe {
+		return
+	}
+	g.hand(u)
+	err := g.dec.Next(u, g.fresh, func(pts video.Ticks90k, grid Grid) {
+		if g.hurt && g.newest-g.hurtAt < hurtTime {
+			return
+		}
+		g.hurt = false
+		g.step(pts, grid)
+	})
+	g.fresh = false
+	if err != nil {
+		g.damage()
+	}
+}
+
+// of returns the model for grids of that size.
+func (g *Grader) of(grid Grid) *Model {
+	if g.model == nil || g.model.w != grid.Width || g.model.h != grid.Height {
+		if g.model != nil && g.model.open {
+			g.say(&Motion{Camera: g.camera, State: End, PTS: g.model.movingAt, At: g.newest})
+		}
+		g.model = NewModel(grid.Width, grid.Height, g.opt)
+	}
+	return g.model
+}
+
+// step has the model judge a picture.
+func (g *Grader) step(pts video.Ticks90k, grid Grid) {
+	m := g.of(grid)
+	r := m.Step(pts, grid.Cells)
+	if m.lively() {
+		g.livelyAt = max(g.livelyAt, pts)
+	}
+	switch r.State {
+	case Start:
+		g.opened, g.vain, g.keptAt = true, 0, g.newest
+		g.proofAt = r.PTS
+	case Keep:
+		if g.newest-g.keptAt < keepEvery {
+			return
+		}
+		g.keptAt = g.newest
+	case 0:
+		return
+	}
+	g.say(&Motion{Camera: g.camera, State: r.State, PTS: r.PTS, At: g.newest, Box: r.Box, Where: r.Where, Why: r.Why})
+}
+
+// rest learns from a quiet unit and goes to sleep after enough of them.
+func (g *Grader) rest(u *Unit) {
+	m := g.model
+	if m == nil || !m.started {
+		return
+	}
+	quiet := g.newest - g.livelyAt
+	if quiet < 0 {
+		g.livelyAt = g.newest // the camera's time has begun anew
+	}
+	if g.awake && !u.Keyframe && !g.hurt {
+		if g.sizes.jump(len(u.Data), g.place, 1) {
+			g.jumpAt = u.PTS
+		}
+	}
+	if g.proofAt != 0 && g.newest >= g.proofAt+jumpAhead {
+		g.sizes.proved(g.jumpAt >= g.proofAt-jumpAhead && g.jumpAt <= g.proofAt+jumpAhead)
+		g.proofAt = 0
+	}
+	if !u.Keyframe && !m.open && quiet >= video.Second {
+		g.sizes.learn(len(u.Data), g.place)
+	}
+	if !g.awake || m.open || g.newest < g.hintTo || !m.ready() {
+		return
+	}
+	if g.grade == Watching && quiet >= watchingSleep || g.grade == Alert && quiet >= alertSleep && g.sizes.reliable(g.pixels) {
+		g.awake = false
+		if !g.opened {
+			g.vain = min(g.vain+1, maxVain)
+		}
+	}
+}
