@@ -50,8 +50,11 @@ type Params struct {
 	extraBits    int  // H.265, of the slice header
 }
 
-// ErrBadParams says that parameter sets cannot be used.
-var ErrBadParams = errors.New("video: unusable parameter sets")
+// ErrBadParams says that parameter sets cannot be used; ErrSize is one of it: they are of a picture that is too large or too small.
+var (
+	ErrBadParams = errors.New("video: unusable parameter sets")
+	ErrSize      = fmt.Errorf("%w: size", ErrBadParams)
+)
 
 // NewH264Params checks and copies the parameter sets of an H.264 stream. What it accepts can be written to an MP4.
 func NewH264Params(sps, pps []byte) (p Params, err error) {
@@ -92,7 +95,7 @@ func sizeOf(sps []byte) (size Size, err error) {
 	}
 	// Cropping is unsigned there: more cropping than picture wraps around and is then refused as too large.
 	if info.Width > MaxSide || info.Height > 2*MaxSide {
-		return size, fmt.Errorf("%w: picture of %dx%d", ErrBadParams, info.Width, info.Height)
+		return size, fmt.Errorf("%w: picture of %dx%d", ErrSize, info.Width, info.Height)
 	}
 	return Size{Width: int(info.Width), Height: int(info.Height)}, nil
 }
@@ -100,7 +103,7 @@ func sizeOf(sps []byte) (size Size, err error) {
 // checkSize refuses pictures that no camera of a shop sends.
 func checkSize(size Size) error {
 	if size.Width < 16 || size.Height < 16 || size.Width > MaxSide || size.Height > MaxSide {
-		return fmt.Errorf("%w: picture of %v, 16 to %d pixels a side are possible", ErrBadParams, size, MaxSide)
+		return fmt.Errorf("%w: picture of %v, 16 to %d pixels a side are possible", ErrSize, size, MaxSide)
 	}
 	return nil
 }

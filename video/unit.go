@@ -12,8 +12,8 @@ import (
 // MaxUnitBytes bounds one access unit. A 50 Mbit/s 2160p stream stays below it.
 const MaxUnitBytes = 8 << 20
 
-// maxNALUs bounds the slices of one picture; slice-happy cameras have been seen to send 48.
-const maxNALUs = 64
+// maxNALUs bounds the NAL units of one picture: 2160p with a slice for each row of macroblocks has 135 of them.
+const maxNALUs = 256
 
 // AccessUnit is one coded picture, or with Audio one coded piece of the sound that goes with the pictures. Its zero value is
 // neither.

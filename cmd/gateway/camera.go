@@ -147,7 +147,7 @@ func (c *camera) status(motions uint64) local.Camera {
 	case s.Lost:
 		st.State = local.StateLost
 	case s.Units > 0:
-		st.State, st.Codec = local.StateConnected, video.H264.String()
+		st.State, st.Codec = local.StateConnected, s.Codec.String()
 	}
 	return st
 }

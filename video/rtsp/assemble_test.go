@@ -2,10 +2,12 @@ package rtsp
 
 import (
 	"encoding/binary"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph264"
+	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph265"
 	"github.com/pion/rtp"
 
 	"sitewatch/edge"
@@ -36,22 +38,51 @@ func packets(t testing.TB) (out []*rtp.Packet) {
 	return out
 }
 
-func TestCamerasWithoutMarkers(t *testing.T) {
-	a, err := newAssembler(1, nil, nil)
+// packets265 are those of the H.265 footage.
+func packets265(t testing.TB) (out []*rtp.Packet) {
+	t.Helper()
+	units, err := footage265()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var times []int64
-	for _, p := range packets(t) {
-		p.Marker = false
-		if _, raw, _, ok := a.packet(p, edge.Stamp{}); ok {
-			times = append(times, raw)
+	enc := &rtph265.Encoder{PayloadType: 96}
+	if err := enc.Init(); err != nil {
+		t.Fatal(err)
+	}
+	for n, u := range units {
+		ps, err := enc.Encode(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range ps {
+			p.Timestamp = uint32(n * 4500)
+			out = append(out, p)
 		}
 	}
-	if len(times) != 39 { // the last one is not ended by another
-		t.Errorf("got %d pictures, want 39", len(times))
+	return out
+}
+
+// taken collects what an assembler emits.
+type taken struct {
+	units []video.AccessUnit
+	raw   []int64
+}
+
+func (t *taken) emit(u video.AccessUnit, raw int64) {
+	t.units, t.raw = append(t.units, u), append(t.raw, raw)
+}
+
+func TestCamerasWithoutMarkers(t *testing.T) {
+	var got taken
+	a := newAssembler(video.H264, nil, nil, nil, got.emit)
+	for _, p := range packets(t) {
+		p.Marker = false
+		a.packet(p, edge.Stamp{})
 	}
-	for i, raw := range times {
+	if len(got.raw) != 39 { // the last one is not ended by another
+		t.Errorf("got %d pictures, want 39", len(got.raw))
+	}
+	for i, raw := range got.raw {
 		if want := int64(i) * 4500; raw != want {
 			t.Errorf("picture %d is at %d, want %d", i, raw, want)
 		}
@@ -59,22 +90,20 @@ func TestCamerasWithoutMarkers(t *testing.T) {
 }
 
 func TestFragmentsWithoutEndAreBounded(t *testing.T) {
-	a, err := newAssembler(1, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range 5 * maxFragments {
-		p := &rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(n)}, Payload: []byte{0x7C, 0x05, 1}}
-		if n == 0 {
-			p.Payload[1] |= 0x80 // start
-		}
+	a := newAssembler(video.H264, nil, nil, nil, func(video.AccessUnit, int64) {})
+	p := &rtp.Packet{Payload: append([]byte{0x7C, 0x85}, make([]byte, 1400)...)}
+	for n := 0; a.fatal == nil; n++ {
 		a.packet(p, edge.Stamp{})
-		if a.fragments > maxFragments {
-			t.Fatalf("%d fragments are held", a.fragments)
+		p.Payload[1] = 5 // neither first nor last
+		if held := len(a.gather.buf); held > video.MaxUnitBytes {
+			t.Fatalf("%d bytes are held", held)
+		}
+		if n > video.MaxUnitBytes/1000 {
+			t.Fatal("nothing was refused")
 		}
 	}
-	if a.bad == 0 {
-		t.Error("nothing was refused")
+	if !errors.Is(a.fatal, ErrLimit) {
+		t.Errorf("got %v, want ErrLimit", a.fatal)
 	}
 }
 
@@ -112,52 +141,59 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
-// Whatever comes, there is no panic, and what is handed on begins with an IDR and is bounded.
+// Whatever comes, there is no panic, and what is handed on begins with a keyframe and is bounded.
 func FuzzAssembler(f *testing.F) {
-	var seed []byte
-	for _, p := range packets(f)[:4] {
-		p.Payload = p.Payload[:min(60, len(p.Payload))] // small seeds are varied sooner
-		seed = append(binary.BigEndian.AppendUint16(append(seed, byte(p.Timestamp>>8)), uint16(len(p.Payload))), p.Payload...)
+	for _, ps := range [][]*rtp.Packet{packets(f)[:4], packets265(f)[:4]} {
+		var seed []byte
+		for _, p := range ps {
+			p.Payload = p.Payload[:min(60, len(p.Payload))] // small seeds are varied sooner
+			seed = append(binary.BigEndian.AppendUint16(append(seed, byte(p.Timestamp>>8)), uint16(len(p.Payload))), p.Payload...)
+		}
+		f.Add(seed, false)
+		f.Add(seed, true)
 	}
-	f.Add(seed)
-	f.Add([]byte{1, 0, 3, 0x7C, 0x85, 1, 1, 0, 3, 0x7C, 0x45, 1})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := newAssembler(1, nil, nil)
-		if err != nil {
-			t.Fatal(err)
+	f.Add([]byte{1, 0, 3, 0x7C, 0x85, 1, 1, 0, 3, 0x7C, 0x45, 1}, false)
+	f.Add([]byte{1, 0, 5, 0x62, 1, 0x93, 1, 1, 1, 0, 4, 0x62, 1, 0x53, 1}, true)
+	f.Fuzz(func(t *testing.T, b []byte, h265 bool) {
+		codec := video.H264
+		if h265 {
+			codec = video.H265
 		}
 		fresh := true
-		for seq := uint16(0); len(b) >= 3; seq++ {
+		var a *assembler
+		a = newAssembler(codec, nil, nil, nil, func(u video.AccessUnit, _ int64) {
+			if fresh && !u.Keyframe {
+				t.Fatal("the first picture after a loss is no keyframe")
+			}
+			if fresh = false; len(u.Data) > video.MaxUnitBytes || !a.params.Valid() || a.params.Codec != codec {
+				t.Fatalf("got %d bytes, parameters %+v", len(u.Data), a.params)
+			}
+		})
+		for len(b) >= 3 {
 			n := min(int(binary.BigEndian.Uint16(b[1:])), len(b)-3)
-			p := &rtp.Packet{Header: rtp.Header{SequenceNumber: seq, Timestamp: uint32(b[0]&0x3F) << 8, Marker: b[0]&0x80 == 0}, Payload: b[3 : 3+n]}
+			p := &rtp.Packet{Header: rtp.Header{Timestamp: uint32(b[0]&0x3F) << 8, Marker: b[0]&0x80 == 0}, Payload: b[3 : 3+n]}
 			if b[0]&0x40 != 0 {
-				a.loss()
+				a.loss(1)
 				fresh = true
 			}
 			b = b[3+n:]
-			u, _, _, ok := a.packet(p, edge.Stamp{})
-			if !ok {
-				continue
-			}
-			if fresh && !u.Keyframe {
-				t.Fatal("the first picture after a loss is no IDR")
-			}
-			fresh = false
-			if len(u.Data) > video.MaxUnitBytes || !a.params.Valid() {
-				t.Fatalf("got %d bytes, parameters %+v", len(u.Data), a.params)
-			}
+			a.packet(p, edge.Stamp{})
 		}
 	})
 }
 
 func BenchmarkAssembler(b *testing.B) {
-	ps := packets(b)
-	a, err := newAssembler(1, nil, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for n := 0; b.Loop(); n++ {
-		a.packet(ps[n%len(ps)], edge.Stamp{})
+	for name, ps := range map[string][]*rtp.Packet{"H264": packets(b), "H265": packets265(b)} {
+		b.Run(name, func(b *testing.B) {
+			codec := video.H264
+			if name == "H265" {
+				codec = video.H265
+			}
+			a := newAssembler(codec, nil, nil, nil, func(video.AccessUnit, int64) {})
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				a.packet(ps[n%len(ps)], edge.Stamp{})
+			}
+		})
 	}
 }

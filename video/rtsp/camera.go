@@ -23,7 +23,8 @@ type Camera struct {
 	last    edge.Stamp // arrival of the last usable unit, at first the start
 	lost    bool
 	trouble error // why the last connection ended
-	size    video.Size
+	source  *Source
+	params  video.Params // of the last usable unit
 	stats   Status
 }
 
@@ -32,6 +33,7 @@ type Status struct {
 	Lost        bool
 	Trouble     string // why there are no pictures, "" while they come
 	Hint        string
+	Codec       video.Codec // 0: none yet
 	Size        video.Size
 	LastUnit    edge.Stamp // zero: none yet
 	Units       uint64
@@ -60,8 +62,11 @@ func (c *Camera) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// refusedMost is how many times the first pause the pause after a wrong password may become.
-const refusedMost = 32
+// How many times the first pause the pause after a wrong password, and after a stream beyond the limits, may become.
+const (
+	refusedMost = 32
+	limitMost   = 4
+)
 
 // runConnections connects again and again, quickly at first: a camera that was switched back on is there within seconds.
 func (c *Camera) runConnections(ctx context.Context) error {
@@ -71,6 +76,9 @@ func (c *Camera) runConnections(ctx context.Context) error {
 		opt := c.opt
 		opt.Sink = (*intake)(c)
 		src := newSource(opt, &c.line)
+		c.mu.Lock()
+		c.source = src
+		c.mu.Unlock()
 		err := src.Run(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -81,9 +89,12 @@ func (c *Camera) runConnections(ctx context.Context) error {
 		c.ended(src, err)
 		pause := wait/2 + rand.N(wait/2+1)
 		wait = min(wait*2, c.opt.RetryMax)
-		if errors.Is(err, ErrRefused) || errors.Is(err, ErrBasic) {
+		switch {
+		case errors.Is(err, ErrRefused), errors.Is(err, ErrBasic):
 			pause, refused = refused, min(refused*2, refusedMost*c.opt.RefusedFor)
-		} else {
+		case errors.Is(err, ErrLimit):
+			pause, refused = refused, min(refused*2, limitMost*c.opt.RefusedFor)
+		default:
 			refused = c.opt.RefusedFor
 		}
 		if !sleep(ctx, pause) {
@@ -111,7 +122,7 @@ type intake Camera
 
 func (c *intake) OnUnit(u video.AccessUnit, p video.Params) {
 	c.mu.Lock()
-	c.last, c.size, c.trouble = u.Arrival, p.Size, nil
+	c.last, c.params, c.trouble = u.Arrival, p, nil
 	c.stats.Units++
 	c.stats.Bytes += uint64(len(u.Data))
 	c.stats.LastUnit = u.Arrival
@@ -166,10 +177,15 @@ func (c *Camera) runHealth(ctx context.Context) error {
 }
 
 func (c *Camera) reason() string {
-	if c.trouble == nil {
-		return "no usable picture came"
+	if c.trouble != nil {
+		return c.trouble.Error()
 	}
-	return c.trouble.Error()
+	if c.source != nil {
+		if why := c.source.why(); why != nil {
+			return "no usable picture came: " + why.Error()
+		}
+	}
+	return "no usable picture came"
 }
 
 // Trouble says why there are no pictures, "" while they come.
@@ -187,7 +203,7 @@ func (c *Camera) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
-	s.Lost, s.Size = c.lost, c.size
+	s.Lost, s.Codec, s.Size = c.lost, c.params.Codec, c.params.Size
 	if c.trouble != nil || c.lost {
 		s.Trouble, s.Hint = c.reason(), edge.HintOf(c.trouble)
 	}

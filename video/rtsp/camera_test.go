@@ -30,10 +30,42 @@ var footage = sync.OnceValues(func() (units [][][]byte, err error) {
 	return units, err
 })
 
+// footageSlices is the same with four slices to a picture.
+var footageSlices = sync.OnceValues(func() (units [][][]byte, err error) {
+	err = rtsptest.Encode(context.Background(), nil, append(rtsptest.TestPicture(320, 240, 20, 10, 2), "-slices", "4"), func(n [][]byte) error {
+		units = append(units, n)
+		return nil
+	})
+	return units, err
+})
+
+// footage265 is the same in H.265, footage265Open with B-pictures and CRA pictures.
+var (
+	footage265 = sync.OnceValues(func() (units [][][]byte, err error) {
+		err = rtsptest.Encode265(context.Background(), nil, rtsptest.TestPicture265(320, 240, 20, 10, 2, false), func(n [][]byte) error {
+			units = append(units, n)
+			return nil
+		})
+		return units, err
+	})
+	footage265Open = sync.OnceValues(func() (units [][][]byte, err error) {
+		err = rtsptest.Encode265(context.Background(), nil, rtsptest.TestPicture265(320, 240, 20, 10, 2, true), func(n [][]byte) error {
+			units = append(units, n)
+			return nil
+		})
+		return units, err
+	})
+)
+
 // serve starts a server with one camera that plays the footage in a loop until the test ends.
 func serve(t *testing.T, opt rtsptest.Options, fault rtsptest.Fault) (*rtsptest.Server, *rtsptest.Camera) {
 	t.Helper()
-	units, err := footage()
+	return serveFilm(t, opt, fault, footage)
+}
+
+func serveFilm(t *testing.T, opt rtsptest.Options, fault rtsptest.Fault, film func() ([][][]byte, error)) (*rtsptest.Server, *rtsptest.Camera) {
+	t.Helper()
+	units, err := film()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,14 +166,20 @@ func TestPicturesComeThrough(t *testing.T) {
 		server rtsptest.Options
 		fault  rtsptest.Fault
 		user   string
+		film   func() ([][][]byte, error)
 	}{
 		"nobody asks":                      {},
 		"digest with MD5":                  {server: rtsptest.Options{User: "sitewatch", Password: "hall und rauch"}, user: "sitewatch"},
 		"digest with SHA-256":              {server: rtsptest.Options{User: "sitewatch", Password: "hall und rauch", SHA256: true}, user: "sitewatch"},
 		"parameters in the pictures alone": {fault: rtsptest.NoParameters},
+		"H.265":                            {film: footage265},
+		"H.265, parameters in the pictures alone": {film: footage265, fault: rtsptest.NoParameters},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, _ := serve(t, c.server, c.fault)
+			if c.film == nil {
+				c.film = footage
+			}
+			s, _ := serveFilm(t, c.server, c.fault, c.film)
 			cam, sink := start(t, Options{URL: s.URL("stockroom/main"), User: c.user, PasswordFile: passwordFile(t, c.server.Password)})
 			waitFor(t, "60 pictures", func() bool { return sink.count() >= 60 }) // over the wrap of RTP time
 			sink.mu.Lock()

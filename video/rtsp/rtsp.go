@@ -1,4 +1,4 @@
-// Package rtsp takes access units from IP cameras by RTSP (RFC 2326) with RTP interleaved in TCP, H.264 by RFC 6184.
+// Package rtsp takes access units from IP cameras by RTSP (RFC 2326) with RTP interleaved in TCP, H.264 by RFC 6184, H.265 by RFC 7798.
 //
 // A Source is one connection: its Run blocks until the connection ends and says why. A Camera owns the retry, the health
 // (lost when no usable picture came for a while, restored with the first keyframe) and the timeline that makes PTS one
@@ -44,8 +44,11 @@ type Options struct {
 	// Zero means the default, which keeps the promises of edge/DESIGN.md; tests are faster.
 	LostAfter  time.Duration // 9 s: the event is out within 10
 	StallAfter time.Duration // 5 s: a connection that brings no picture for so long is given up
-	RetryMax   time.Duration // 3 s: with the dial timeout, a camera is back within 5 s of being reachable
-	RefusedFor time.Duration // 30 s: first pause after a wrong password, which cameras answer with a lock-out; it doubles up to 16 min
+	// KeyframeAfter is 8 s: a connection that brings pictures which cannot be used is given up, after 15 times as long when none
+	// of it could be used yet.
+	KeyframeAfter time.Duration
+	RetryMax      time.Duration // 3 s: with the dial timeout, a camera is back within 5 s of being reachable
+	RefusedFor    time.Duration // 30 s: first pause after a wrong password, which cameras answer with a lock-out; it doubles up to 16 min
 }
 
 const dialTimeout = 2 * time.Second
@@ -54,7 +57,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		p   *time.Duration
 		def time.Duration
-	}{{&o.LostAfter, 9 * time.Second}, {&o.StallAfter, 5 * time.Second}, {&o.RetryMax, 3 * time.Second}, {&o.RefusedFor, 30 * time.Second}} {
+	}{{&o.LostAfter, 9 * time.Second}, {&o.StallAfter, 5 * time.Second}, {&o.KeyframeAfter, 8 * time.Second}, {&o.RetryMax, 3 * time.Second}, {&o.RefusedFor, 30 * time.Second}} {
 		if *d.p == 0 {
 			*d.p = d.def
 		}
@@ -64,9 +67,10 @@ func (o Options) withDefaults() Options {
 
 // Errors that a Source's Run ends with, beside those of the network.
 var (
-	ErrRefused = errors.New("rtsp: camera refused the user or the password")
-	ErrBasic   = errors.New("rtsp: camera offers Basic authentication only")
-	ErrNoVideo = errors.New("rtsp: camera offers no H.264 video")
-	ErrStalled = errors.New("rtsp: connected, but no pictures come")
-	ErrAddress = errors.New("rtsp: bad camera address")
+	ErrRefused  = errors.New("rtsp: camera refused the user or the password")
+	ErrBasic    = errors.New("rtsp: camera offers Basic authentication only")
+	ErrNoVideo  = errors.New("rtsp: camera offers no H.264 or H.265 video")
+	ErrStalled  = errors.New("rtsp: connected, but no pictures come")
+	ErrUnusable = errors.New("rtsp: connected, but the pictures cannot be used")
+	ErrAddress  = errors.New("rtsp: bad camera address")
 )

@@ -12,11 +12,11 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
-	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 	"github.com/pion/rtp"
 
 	"sitewatch/edge"
+	"sitewatch/video"
 )
 
 // Source is one connection to one stream of a camera.
@@ -24,11 +24,17 @@ type Source struct {
 	opt  Options
 	line *timeline
 
-	asm      *assembler
+	mu   sync.Mutex // held while a packet is taken: over UDP each port has a goroutine
+	asm  *assembler
+	seq  sequence
+	load load
+
 	lastUnit atomic.Int64 // Mono of the last picture, usable or not
+	lastGood atomic.Int64 // Mono of the last usable one, at first of the beginning
 	usable   atomic.Uint64
 	lost     atomic.Uint64
 	bad      atomic.Uint64
+	reason   atomic.Pointer[error] // why the pictures that come cannot be used
 
 	failed chan error // what happened in the reader's goroutine; the first one counts
 }
@@ -75,15 +81,15 @@ func (s *Source) run(ctx context.Context, secret string) error {
 			d := net.Dialer{Timeout: dialTimeout}
 			return d.DialContext(dctx, network, addr)
 		},
-		OnResponse:        func(r *base.Response) { basicOnly.Store(harden(r) || basicOnly.Load()) },
-		OnTransportSwitch: func(error) {},
-		OnDecodeError:     func(error) { s.bad.Add(1) },
-		OnPacketsLost: func(n uint64) {
-			s.lost.Add(n)
-			if s.asm != nil {
-				s.asm.loss()
+		OnResponse: func(r *base.Response) {
+			basicOnly.Store(harden(r) || basicOnly.Load())
+			if r.StatusCode == base.StatusOK && len(r.Body) > 0 {
+				r.Body = mend(r.Body)
 			}
 		},
+		OnTransportSwitch: func(error) {},
+		OnDecodeError:     func(error) { s.bad.Add(1) },
+		OnPacketsLost:     func(uint64) {}, // counted here, where a repeated packet is not taken for a loss
 	}
 	if err := c.Start(); err != nil {
 		return err
@@ -128,19 +134,18 @@ func (s *Source) play(ctx context.Context, c *gortsplib.Client, u *base.URL) err
 	if err != nil {
 		return err
 	}
-	var f *format.H264
-	media := desc.FindFormat(&f)
-	if media == nil {
-		return ErrNoVideo
-	}
-	if s.asm, err = newAssembler(f.PacketizationMode, f.SPS, f.PPS); err != nil {
+	track, err := choose(desc)
+	if err != nil {
 		return err
 	}
-	if _, err = c.Setup(desc.BaseURL, media, 0, 0); err != nil {
+	s.asm = newAssembler(track.codec, track.vps, track.sps, track.pps, s.onUnit)
+	if _, err = c.Setup(desc.BaseURL, track.media, 0, 0); err != nil {
 		return err
 	}
-	c.OnPacketRTP(media, f, s.onPacket)
-	s.lastUnit.Store(int64(s.opt.Clock.Now().Mono))
+	c.OnPacketRTP(track.media, track.format, s.onPacket)
+	now := int64(s.opt.Clock.Now().Mono)
+	s.lastUnit.Store(now)
+	s.lastGood.Store(now)
 	if _, err = c.Play(nil); err != nil {
 		return err
 	}
@@ -149,23 +154,52 @@ func (s *Source) play(ctx context.Context, c *gortsplib.Client, u *base.URL) err
 
 // onPacket runs in the client's reader goroutine, where a panic would end the process.
 func (s *Source) onPacket(p *rtp.Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
 			s.fail(fmt.Errorf("rtsp: packet that broke the depacketizer: %v", r))
 		}
 	}()
 	arrival := s.opt.Clock.Now()
-	u, raw, seen, ok := s.asm.packet(p, arrival)
-	s.bad.Store(s.asm.bad)
-	if seen {
+	lost, repeated := s.seq.take(p.SequenceNumber)
+	if lost > 0 {
+		s.lost.Add(uint64(lost))
+		s.asm.loss(lost)
+	}
+	seen, bad := s.asm.seen, s.asm.bad
+	if !repeated {
+		s.asm.packet(p, arrival)
+	}
+	if s.asm.seen != seen {
 		s.lastUnit.Store(int64(arrival.Mono))
+		reason := s.asm.reason()
+		s.reason.Store(&reason)
 	}
-	if !ok {
-		return
+	s.bad.Add(s.asm.bad - bad)
+	err := s.asm.fatal
+	if err == nil {
+		err = s.load.packet(len(p.Payload), int64(s.asm.seen-seen), arrival.Mono)
 	}
-	u.PTS = s.line.next(raw, arrival.Mono)
+	if err != nil {
+		s.fail(err)
+	}
+}
+
+// onUnit hands a picture on.
+func (s *Source) onUnit(u video.AccessUnit, raw int64) {
+	u.PTS = s.line.next(raw, u.Arrival.Mono)
 	s.usable.Add(1)
+	s.lastGood.Store(int64(u.Arrival.Mono))
 	s.opt.Sink.OnUnit(u, s.asm.params)
+}
+
+// why says why the pictures that come cannot be used, nil when none come or they can.
+func (s *Source) why() error {
+	if err := s.reason.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (s *Source) fail(err error) {
@@ -193,11 +227,31 @@ func (s *Source) runWatch(ctx context.Context, c *gortsplib.Client) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-t.C:
-			if s.opt.Clock.Now().Mono-time.Duration(s.lastUnit.Load()) > s.opt.StallAfter {
-				return ErrStalled
+			if err := s.stalled(s.opt.Clock.Now().Mono); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// stalled says why the connection is given up at now, if it is. A camera that was damaged by a loss may send its next keyframe when
+// somebody connects and not before; one that has sent none yet may only have a long way from one to the next.
+func (s *Source) stalled(now time.Duration) error {
+	since := func(at *atomic.Int64) time.Duration { return now - time.Duration(at.Load()) }
+	patience := s.opt.KeyframeAfter
+	if s.usable.Load() == 0 {
+		patience *= 15
+	}
+	switch {
+	case since(&s.lastUnit) > s.opt.StallAfter:
+		return ErrStalled
+	case since(&s.lastGood) > patience:
+		if why := s.why(); why != nil {
+			return fmt.Errorf("%w: %w", ErrUnusable, why)
+		}
+		return ErrUnusable
+	}
+	return nil
 }
 
 // translate makes of the library's errors those of this package, and of any text one that may be shown.
@@ -217,9 +271,9 @@ func translate(err error, secret string) error {
 		return edge.WithHint(errors.New("rtsp: camera does not know this path"), "check the path in the camera's address")
 	case errors.As(err, new(liberrors.ErrClientTCPTimeout)), errors.As(err, new(liberrors.ErrClientRequestTimedOut)):
 		return ErrStalled
-	case errors.Is(err, ErrNoVideo):
-		return edge.WithHint(ErrNoVideo, "set this stream of the camera to H.264")
-	case errors.Is(err, ErrStalled), errors.Is(err, ErrAddress):
+	case errors.Is(err, ErrLimit):
+		return edge.WithHint(err, "lower the size, the rate or the bit rate of this stream in the camera's settings")
+	case errors.Is(err, ErrStalled), errors.Is(err, ErrUnusable), errors.Is(err, ErrAddress), errors.Is(err, ErrNoVideo):
 		return err
 	}
 	return errors.New("rtsp: " + strings.TrimPrefix(safeText(err, secret), "rtsp: "))

@@ -8,7 +8,6 @@ import (
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
-	"github.com/bluenviron/gortsplib/v5/pkg/format/rtph264"
 	"github.com/pion/rtp"
 )
 
@@ -30,9 +29,33 @@ type Camera struct {
 	mu     sync.Mutex
 	stream *gortsplib.ServerStream
 	media  *description.Media
-	enc    *rtph264.Encoder
+	enc    encoder
+	sound  *description.Media
 	fault  Fault
 	sent   int
+	sounds format.Format // nil: it has no microphone
+}
+
+// encoder is gortsplib's for H.264 or H.265.
+type encoder interface {
+	Encode(nalus [][]byte) ([]*rtp.Packet, error)
+}
+
+// Sound gives the camera a microphone. It is called before the first Write.
+func (c *Camera) Sound(f format.Format) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sounds = f
+}
+
+// WriteSound sends a packet of the microphone, once there are pictures.
+func (c *Camera) WriteSound(p *rtp.Packet) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stream == nil {
+		return nil
+	}
+	return c.stream.WritePacketRTP(c.sound, p)
 }
 
 // Set makes the camera misbehave from now on.
@@ -93,29 +116,47 @@ func spoil(p *rtp.Packet) {
 	p.Payload = b
 }
 
-// open makes the stream when the first parameter sets are known.
+// open makes the stream when the first parameter sets are known: of H.265 when there is a VPS among them.
 func (c *Camera) open(nalus [][]byte) error {
-	f := &format.H264{PayloadTyp: 96, PacketizationMode: 1}
-	for _, n := range nalus {
-		if len(n) == 0 || c.fault == NoParameters {
-			continue
-		}
-		switch n[0] & 0x1F {
-		case 7:
-			f.SPS = n
-		case 8:
-			f.PPS = n
-		}
-	}
-	enc, err := f.CreateEncoder()
+	f, enc, err := describe(nalus, c.fault != NoParameters)
 	if err != nil {
 		return fmt.Errorf("packetizer: %w", err)
 	}
 	media := &description.Media{Type: description.MediaTypeVideo, Formats: []format.Format{f}}
-	stream := &gortsplib.ServerStream{Server: c.server.server, Desc: &description.Session{Medias: []*description.Media{media}}}
+	medias := []*description.Media{media}
+	if c.sounds != nil {
+		c.sound = &description.Media{Type: description.MediaTypeAudio, Formats: []format.Format{c.sounds}}
+		medias = append(medias, c.sound)
+	}
+	stream := &gortsplib.ServerStream{Server: c.server.server, Desc: &description.Session{Medias: medias}}
 	if err := stream.Initialize(); err != nil {
 		return fmt.Errorf("open stream: %w", err)
 	}
 	c.stream, c.media, c.enc = stream, media, enc
 	return nil
+}
+
+// describe makes the format and the packetizer of a stream that begins with nalus.
+func describe(nalus [][]byte, params bool) (format.Format, encoder, error) {
+	f264, f265 := &format.H264{PayloadTyp: 96, PacketizationMode: 1}, &format.H265{PayloadTyp: 96}
+	h265 := false
+	for _, n := range nalus {
+		if len(n) == 0 {
+			continue
+		}
+		h265 = h265 || n[0] == 32<<1
+		to := map[byte]*[]byte{32 << 1: &f265.VPS, 33 << 1: &f265.SPS, 34 << 1: &f265.PPS}[n[0]]
+		if !h265 {
+			to = map[byte]*[]byte{7: &f264.SPS, 8: &f264.PPS}[n[0]&0x1F]
+		}
+		if to != nil && params {
+			*to = n
+		}
+	}
+	if h265 {
+		enc, err := f265.CreateEncoder()
+		return f265, enc, err
+	}
+	enc, err := f264.CreateEncoder()
+	return f264, enc, err
 }

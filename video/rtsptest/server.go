@@ -1,14 +1,17 @@
 // Package rtsptest is an RTSP server full of cameras, for tests, demonstrations and training.
 //
-// It is a real server (gortsplib over TCP, Digest) that sends real H.264, and it can misbehave as cameras do: stall with
+// It is a real server (gortsplib over TCP, UDP and TLS, Digest) that sends real H.264, H.265 and sound, and it can misbehave as cameras do: stall with
 // the connection open, die, come back, send rubbish, leave the parameter sets out of the description.
 // A Server runs in Run; its other methods and those of Camera may be called from any goroutine.
 package rtsptest
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -20,10 +23,12 @@ import (
 
 // Options describe a Server.
 type Options struct {
-	Addr           string // "127.0.0.1:0" picks a port
-	User, Password string // empty user: everybody may look
-	Basic          bool   // offer Basic authentication only, which a careful client refuses
-	SHA256         bool   // offer Digest with SHA-256 only, else MD5
+	Addr           string      // "127.0.0.1:0" picks a port
+	User, Password string      // empty user: everybody may look
+	Basic          bool        // offer Basic authentication only, which a careful client refuses
+	SHA256         bool        // offer Digest with SHA-256 only, else MD5
+	UDP            bool        // send RTP over UDP too to who asks for it
+	TLS            *tls.Config // speak RTSPS
 }
 
 // Server is made by Listen.
@@ -57,6 +62,13 @@ func Listen(opt Options) (*Server, error) {
 		RTSPAddress: ln.Addr().String(),
 		AuthMethods: []auth.VerifyMethod{method},
 		Listen:      func(string, string) (net.Listener, error) { return ln, nil },
+		TLSConfig:   opt.TLS,
+	}
+	if opt.UDP {
+		if err := s.listenUDP(); err != nil {
+			ln.Close()
+			return nil, err
+		}
 	}
 	if err := s.server.Start(); err != nil {
 		ln.Close()
@@ -69,7 +81,43 @@ func Listen(opt Options) (*Server, error) {
 func (s *Server) Addr() string { return s.ln.Addr().String() }
 
 // URL returns where path is served.
-func (s *Server) URL(path string) string { return "rtsp://" + s.Addr() + "/" + path }
+func (s *Server) URL(path string) string {
+	if s.opt.TLS != nil {
+		return "rtsps://" + s.Addr() + "/" + path
+	}
+	return "rtsp://" + s.Addr() + "/" + path
+}
+
+// listenUDP takes an even port and the one after it.
+func (s *Server) listenUDP() error {
+	host, _, err := net.SplitHostPort(s.Addr())
+	if err != nil {
+		return err
+	}
+	for range 100 {
+		rtp, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return fmt.Errorf("listen for RTP: %w", err)
+		}
+		port := rtp.LocalAddr().(*net.UDPAddr).Port
+		if port%2 == 0 {
+			rtcpAddr := net.JoinHostPort(host, strconv.Itoa(port+1))
+			if rtcp, err := net.ListenPacket("udp", rtcpAddr); err == nil {
+				open := map[string]net.PacketConn{rtp.LocalAddr().String(): rtp, rtcpAddr: rtcp}
+				s.server.UDPRTPAddress, s.server.UDPRTCPAddress = rtp.LocalAddr().String(), rtcpAddr
+				s.server.ListenPacket = func(_, addr string) (net.PacketConn, error) {
+					if c := open[addr]; c != nil {
+						return c, nil
+					}
+					return nil, fmt.Errorf("%s is not one of the ports", addr)
+				}
+				return nil
+			}
+		}
+		rtp.Close()
+	}
+	return errors.New("no two UDP ports are free")
+}
 
 // Run serves until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
@@ -155,7 +203,7 @@ func (h *handler) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.R
 }
 
 func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
-	if ctx.Transport.Protocol != gortsplib.ProtocolTCP {
+	if !h.opt.UDP && ctx.Transport.Protocol != gortsplib.ProtocolTCP {
 		return &base.Response{StatusCode: base.StatusUnsupportedTransport}, nil, nil
 	}
 	return h.find(ctx.Conn, ctx.Request, ctx.Path)
