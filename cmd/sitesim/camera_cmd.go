@@ -22,10 +22,14 @@ type cameraCmd struct {
 	User         string        `help:"User that it asks for; none when empty."`
 	PasswordFile string        `help:"File with that user's password." type:"existingfile"`
 	WalkEvery    time.Duration `help:"How often somebody walks through the drawn scene." default:"1m"`
+	Bad          string        `help:"Be a bad camera of that name, with a film of its own; \"list\" prints them." placeholder:"NAME"`
 }
 
 // Run is the camera until ctx ends.
 func (c *cameraCmd) Run(ctx context.Context) error {
+	if c.Bad != "" {
+		return c.runBad(ctx)
+	}
 	if !edge.ValidID(c.Name) {
 		return fmt.Errorf("--name %q: letters, digits and hyphens are possible, 32 at most", c.Name)
 	}
