@@ -74,6 +74,29 @@ var (
 	ErrUntrusted      = errors.New("the certificate is not by a trusted authority")
 )
 
+// Fits says whether the signature is by the key of the certificate beside it. Whose that is it leaves open.
+func (s Signed) Fits() error {
+	if len(s.Body) > MaxSignedBytes || len(s.Signature) > MaxSignatureBytes || len(s.Certificate) > MaxCertificateBytes {
+		return fmt.Errorf("%w: it is too long", ErrBadSignature)
+	}
+	c, err := x509.ParseCertificate(s.Certificate)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBadCertificate, err)
+	}
+	return s.fits(c)
+}
+
+func (s Signed) fits(c *x509.Certificate) error {
+	pub, ok := c.PublicKey.(*ecdsa.PublicKey)
+	if !ok || pub.Curve != elliptic.P256() {
+		return fmt.Errorf("%w: its key is not ECDSA P-256", ErrBadCertificate)
+	}
+	if sum := sha256.Sum256(s.Body); !ecdsa.VerifyASN1(pub, sum[:], s.Signature) {
+		return ErrBadSignature
+	}
+	return nil
+}
+
 // Check says which site's box has signed. That a certificate has expired does not count: it shows whose the key is, and it was
 // good when the box got it; a box may sign while it is cut off, and evidence is looked at years later.
 func (s Signed) Check(t Trust) (SiteID, error) {
@@ -88,11 +111,7 @@ func (s Signed) Check(t Trust) (SiteID, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(s.Body)
-	if !ecdsa.VerifyASN1(c.PublicKey.(*ecdsa.PublicKey), sum[:], s.Signature) { // Site has seen that it is one
-		return "", ErrBadSignature
-	}
-	return site, nil
+	return site, s.fits(c)
 }
 
 // Site is the site whose box has the certificate.

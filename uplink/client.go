@@ -48,7 +48,8 @@ type Options struct {
 	Outbox   Outbox
 	Files    Files
 	Identity *Identity
-	Paths    []Path // at least one, the preferred first
+	Evidence Evidence // nil: nothing is signed
+	Paths    []Path   // at least one, the preferred first
 	Clock    edge.Clock
 	Log      *slog.Logger
 
@@ -84,6 +85,7 @@ type Client struct {
 	lanes    *lanes            // how far the SOC is, and by which path
 	cutting  chan edge.ClipRef // capacity 64: clips that are being cut; what does not fit is not told
 	commands chan edge.Command // capacity 16: waiting to be done; the SOC sends the rest again
+	checked  chan edge.Seq     // capacity 4: checkpoints that the SOC has
 	outcomes *outcomes         // of commands, until the SOC has been told
 	renewal  *renewal
 }
@@ -97,7 +99,7 @@ func New(o Options) *Client {
 		o.MaxBackoff = 15 * time.Second
 	}
 	c := &Client{o: o, lanes: newLanes(o.Paths, o.LostPaths), cutting: make(chan edge.ClipRef, 64),
-		commands: make(chan edge.Command, 16), outcomes: newOutcomes(), renewal: newRenewal(o.Renew)}
+		commands: make(chan edge.Command, 16), checked: make(chan edge.Seq, 4), outcomes: newOutcomes(), renewal: newRenewal(o.Renew)}
 	for i := range o.Paths {
 		c.paths = append(c.paths, newPath(i, o))
 	}
@@ -124,6 +126,7 @@ func (c *Client) Run(ctx context.Context) error {
 	g.Go(func() error { return c.runAgain(ctx, "upload", c.runUpload) })
 	g.Go(func() error { return c.runCommands(ctx) })
 	g.Go(func() error { return c.runKeep(ctx) })
+	g.Go(func() error { return c.runChecked(ctx) })
 	g.Go(func() error { return c.runForgotten(ctx) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err

@@ -36,6 +36,8 @@ type link struct {
 	epoch  uint64        // of the lanes when the session began: see rewind
 	moved  chan struct{} // capacity 1: there may be more to send
 
+	checkpoints checkpoints // the sender's alone, but for sent
+
 	telling sync.Mutex
 	told    []told // outcomes of commands that the SOC may not have heard
 
@@ -192,6 +194,8 @@ func (l *link) take(m *wire.SocMessage) {
 			l.hint(edge.Stamp{Mono: time.Duration(e), Boot: now.Boot}, v.Heartbeat.GetTimeUnixMs())
 		}
 		l.renewal.tell(now, v.Heartbeat.GetTimeUnixMs(), v.Heartbeat.GetTrust())
+	case *wire.SocMessage_CheckpointStored:
+		l.checkpointStored(v.CheckpointStored)
 	case *wire.SocMessage_Command:
 		l.command(v.Command)
 	} // a newer SOC may say more than we know

@@ -37,7 +37,7 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 		size, wait, ok := 0, replyTimeout, false
 		if u.taken >= 0 && !finished {
 			if u.sent == f.SizeBytes {
-				if err := u.send(&wire.UploadRequest{Message: &wire.UploadRequest_Finish{Finish: &wire.Finish{}}}); err != nil {
+				if err := u.finish(ctx, f); err != nil {
 					return err
 				}
 				finished = true
@@ -87,6 +87,7 @@ func (u *upload) offer(f edge.ClipFile) error {
 	return u.send(&wire.UploadRequest{Message: &wire.UploadRequest_Offer{Offer: &wire.Offer{
 		Clip: string(f.ID), Part: wire.Part(f.Part), Camera: string(f.Camera), Journal: string(u.o.Outbox.ID()),
 		Seq: uint64(f.Seq), Size: f.SizeBytes, Sha256: f.SHA256[:],
+		Signed: u.o.Evidence != nil && f.Part == edge.PartClip,
 	}}})
 }
 

@@ -30,6 +30,9 @@ func (l *link) runSend(ctx context.Context) error {
 		edge.Beat(ctx)
 		// The channels are taken before the lanes are read: a commit in between is not missed.
 		urgent, routine, told := l.o.Outbox.Changed(edge.Urgent), l.o.Outbox.Changed(edge.Routine), l.outcomes.changed()
+		if err := l.readCheckpoint(ctx); err != nil {
+			return err
+		}
 		best, twin, wake := l.lanes.turn(l, l.o.Clock.Now().Mono)
 		order := edge.EventLanes
 		if turns >= urgentTurns {
@@ -63,6 +66,11 @@ func (l *link) runSend(ctx context.Context) error {
 			if err := l.tell(); err != nil {
 				return err
 			}
+			if sent == 0 && !wait {
+				if err := l.sendCheckpoint(); err != nil {
+					return err
+				}
+			}
 		}
 		if sent != 0 {
 			select {
@@ -81,6 +89,7 @@ func (l *link) runSend(ctx context.Context) error {
 		case <-urgent:
 		case <-routine:
 		case <-told:
+		case <-l.checkpoints.changed:
 		case <-l.moved:
 		case <-again.C:
 		case <-beat.C:

@@ -44,6 +44,7 @@ var crashPoints = []crashPoint{
 	{"uplink sent before ack", "gateway", ordinary, 20},
 	{"uplink acked before cursor", "gateway", ordinary, 20},
 	{"upload stored before row", "gateway", ordinary, 2},
+	{"checkpoint stored before row", "gateway", ordinary, 2},
 	{"pruning before anchor", "gateway", longStorm, 3},
 	{"pruning after anchor", "gateway", longStorm, 3},
 	{"events given up before gap", "gateway", longAway, 3},
@@ -58,6 +59,7 @@ var crashPoints = []crashPoint{
 	{"soc committed before ack", "soc", ordinary, 20},
 	{"soc digest checked before rename", "soc", ordinary, 2},
 	{"soc renamed before row", "soc", ordinary, 2},
+	{"soc manifest kept before row", "soc", ordinary, 2},
 	{"soc row before stored is told", "soc", ordinary, 2},
 	{"ledger migration before commit", "soc", firstRun, 0},
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"sitewatch/cmd/cli"
 	"sitewatch/drivers"
 	"sitewatch/drivers/panel"
 	"sitewatch/edge"
@@ -48,13 +49,14 @@ type box struct {
 	pages   *local.Server
 	tree    atomic.Pointer[supervise.Tree]
 
-	unsigned atomic.Bool // it has been said that the identity cannot be read
+	identity atomic.Pointer[uplink.Identity] // with which the journal's statements are signed; nil: not read yet
+	unsigned atomic.Bool                     // it has been said that the identity cannot be read
 }
 
 // newBox opens the journal and makes everything else.
 func newBox(ctx context.Context, g *config.Gateway, clock edge.Clock, log *slog.Logger) (*box, error) {
 	b := &box{cfg: g, clock: clock, log: log, started: clock.Now().Wall}
-	opt := journal.Options{Dir: g.Data, Site: g.Site.ID, Clock: clock, Log: log, LimitBytes: int64(g.Limits.Journal), ClipLimitBytes: int64(g.Limits.Clips), Sign: b.sign}
+	opt := journal.Options{Dir: g.Data, Site: g.Site.ID, Clock: clock, Log: log, LimitBytes: int64(g.Limits.Journal), ClipLimitBytes: int64(g.Limits.Clips), Sign: b.sign, Signer: b.signer, Version: cli.Version}
 	var err error
 	if b.journal, b.disk, err = journal.OpenAnyway(ctx, opt, memoryDir(g)); err != nil {
 		return nil, err
@@ -117,18 +119,40 @@ func deskPanels(g *config.Gateway) map[edge.PanelID]alarm.Panel {
 	return panels
 }
 
-// sign signs with the box's key. The identity is read each time, which is seldom: a box may be enrolled while it runs. Without
-// one that can be read there is no signature: the journal must not stop for it.
+// sign signs with the box's key. Without an identity that can be read there is no signature: the journal must not stop for it.
 func (b *box) sign(message []byte) ([]byte, error) {
+	id := b.loadIdentity()
+	if id == nil {
+		return nil, nil
+	}
+	return id.Sign(message)
+}
+
+// signer is the box's key for statements that name their certificate; false while there is none.
+func (b *box) signer() (edge.Signer, bool) {
+	id := b.loadIdentity()
+	if id == nil {
+		return edge.Signer{}, false
+	}
+	return id.Signer(), true
+}
+
+// loadIdentity reads the box's identity until there is one: a box may be enrolled while it runs. The identity then looks for a
+// newer certificate by itself.
+func (b *box) loadIdentity() *uplink.Identity {
+	if id := b.identity.Load(); id != nil {
+		return id
+	}
 	id, err := uplink.LoadIdentity(b.identityDir())
 	if err != nil {
 		if !errors.Is(err, uplink.ErrNotEnrolled) && b.unsigned.CompareAndSwap(false, true) {
-			b.log.Error("what the journal deletes is not signed: the box's identity cannot be read", "err", err)
+			b.log.Error("what happens is not signed: the box's identity cannot be read", "err", err)
 		}
-		return nil, nil
+		return nil
 	}
 	b.unsigned.Store(false)
-	return id.Sign(message)
+	b.identity.Store(id)
+	return id
 }
 
 // memoryDir is where the journal goes while the disk cannot be written: in memory, for this data directory alone. "" when the

@@ -168,6 +168,9 @@ func (t *tx) insert(ctx context.Context, evs []sealed) error {
 		}
 		t.effects.lanes[s.event.Lane] = true
 		t.effects.bytes += int64(len(s.body)) + 128
+		if s.event.Lane == edge.Urgent || s.event.Clip != nil {
+			t.effects.soon = true
+		}
 		if s.event.Kind == edge.KindClipReady || s.event.Kind == edge.KindClipLost {
 			continue
 		}

@@ -179,12 +179,15 @@ func (j *Journal) ClipReady(ctx context.Context, fact edge.ClipFact, f edge.Clip
 			}
 			return nil
 		}
-		fact.Reason = bounded(fact.Reason)
+		fact.Reason, fact.Holes = bounded(fact.Reason), boundedHoles(fact.Holes)
 		t.effects.done = append(t.effects.done, func() { delete(j.ends, fact.ID) })
 		fact.Camera, fact.SizeBytes, fact.SHA256 = c.camera, f.SizeBytes, f.SHA256[:]
 		fact.StillBytes, fact.StillSHA256 = c.stillBytes, c.stillSHA
 		if _, err := t.exec(ctx, `update clips set state = 'ready', clip_file = ?, clip_bytes = ?, clip_sha256 = ? where id = ?`,
 			name, f.SizeBytes, f.SHA256[:], string(fact.ID)); err != nil {
+			return err
+		}
+		if err := t.keepManifest(ctx, fact.ID, c, &fact); err != nil {
 			return err
 		}
 		edge.Crash("clip row before its event")
@@ -233,6 +236,16 @@ func (t *tx) loseClip(ctx context.Context, id edge.ClipID, c clipRow, reason str
 		},
 	})
 	return err
+}
+
+// boundedHoles keeps the list small enough for an event.
+func boundedHoles(h []edge.Span) []edge.Span {
+	if len(h) <= edge.MaxHoles {
+		return h
+	}
+	out := append([]edge.Span{}, h[:edge.MaxHoles]...)
+	out[edge.MaxHoles-1].To = h[len(h)-1].To
+	return out
 }
 
 // bounded keeps a reason that an error's text became small enough for an event.

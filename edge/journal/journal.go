@@ -50,6 +50,8 @@ type Options struct {
 	ClipLimitBytes int64                                // of all files in Dir/clips together; 0: DefaultClipLimitBytes
 	KeepAge        time.Duration                        // how long events stay after the SOC has acked them, if there is room; 0: DefaultKeepAge
 	Sign           func(message []byte) ([]byte, error) // signs anchors and gaps with the box's key; nil: they stay unsigned
+	Signer         func() (edge.Signer, bool)           // the key for checkpoints and manifests; nil, false: there is none (yet)
+	Version        string                               // of this program, for manifests
 
 	endWhenFull bool  // Run ends when an event found no room: somebody else knows what to do
 	memory      bool  // Dir is no disk: no reserve is kept there
@@ -102,6 +104,7 @@ type Journal struct {
 	clips   notifier
 	uploads notifier
 	memory  memory
+	signing signing
 }
 
 // ClipDir is where clip files belong. A file name must begin with the id of its clip; other files are removed at Open.

@@ -166,6 +166,9 @@ func (j *Journal) readHead(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := j.readSigned(ctx); err != nil {
+		return err
+	}
 	return j.loadPartitions(ctx)
 }
 

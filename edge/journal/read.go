@@ -127,6 +127,9 @@ func (j *Journal) Rewind(ctx context.Context, lane edge.Lane, to edge.Seq) error
 		if err := t.offerAgain(ctx, to); err != nil {
 			return err
 		}
+		if _, err := t.exec(ctx, `update checkpoints set sent = 0 where seq > ?`, int64(to)); err != nil {
+			return err
+		}
 		anchor, err := t.anchor(ctx)
 		if err != nil || anchor.seq <= to {
 			return err

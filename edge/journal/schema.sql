@@ -232,3 +232,31 @@ create table motions (
 ) strict;
 
 create index motions_from on motions (from_ns);
+
+-- The box's signed word for its chain (P12), at most 1000.
+create table checkpoints (
+  seq integer primary key,  -- event whose hash is signed: that event and all before it are covered
+  body blob not null,       -- what is signed, unchanged: see edge.Checkpoint
+  signature blob not null,  -- by the box's key, ECDSA P-256 in ASN.1 over the SHA-256 of body
+  certificate blob not null check (length(certificate) = 32), -- of that key: in certificates
+  sent integer not null check (sent in (0, 1)) -- 1: the SOC has it, or a later one that covers the same
+) strict;
+
+create index checkpoints_open on checkpoints (seq) where sent = 0;
+
+-- The box's word for each clip that was ready; it goes with the clip's row.
+create table manifests (
+  id text primary key,      -- clip id
+  body blob not null,       -- what is signed, unchanged: see edge.Manifest; before it is signed, what will be
+  signature blob,           -- as in checkpoints; null: not signed yet
+  certificate blob check (length(certificate) = 32), -- as in checkpoints; null: not signed yet
+  check ((signature is null) = (certificate is null))
+) strict, without rowid;
+
+create index manifests_open on manifests (id) where signature is null;
+
+-- Certificates of the box's key that checkpoints and manifests name.
+create table certificates (
+  sha256 blob primary key check (length(sha256) = 32), -- of der
+  der blob not null                                    -- the certificate
+) strict, without rowid;

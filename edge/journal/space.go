@@ -106,6 +106,8 @@ func (t *tx) prune(ctx context.Context, a head) error {
 	for _, query := range []string{
 		`delete from events where seq <= ?`,
 		`delete from gaps where to_seq <= ?`,
+		`delete from checkpoints where seq <= ?`,
+		`delete from manifests where id in (select id from clips where seq <= ? and state in ('lost', 'gone') and still_file is null)`,
 		`delete from clips where seq <= ? and state in ('lost', 'gone') and still_file is null`,
 	} {
 		if _, err := t.exec(ctx, query, int64(a.seq)); err != nil {

@@ -34,14 +34,34 @@ const verifyPage = 1000
 // *ChainError says where it breaks: an event was changed, or is missing without an anchor or a gap that says so.
 func Verify(ctx context.Context, path string) error { return VerifySigned(ctx, path, nil) }
 
+// Proof is what Prove has found.
+type Proof struct {
+	Site    edge.SiteID
+	Journal edge.JournalID
+	Last    edge.Seq // newest event
+	Signed  edge.Seq // newest event that a checkpoint of the box covers, 0 for none
+}
+
+// Prove is Verify that also checks what the box has signed of the chain, with the certificates that lie beside it. With trust they
+// must be of the journal's site and by an authority that is trusted; nil: whose they are is left open.
+func Prove(ctx context.Context, path string, trust *edge.Trust) (Proof, error) {
+	v := verifier{prove: true, trust: trust}
+	err := v.all(ctx, path)
+	return Proof{Site: v.site, Journal: v.id, Last: v.at.seq, Signed: v.proof}, err
+}
+
 // VerifySigned is Verify that also has each signature checked; one that is missing fails too.
 func VerifySigned(ctx context.Context, path string, check func(message, signature []byte) error) error {
+	v := verifier{check: check}
+	return v.all(ctx, path)
+}
+
+func (v *verifier) all(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite3", fileURL(path)+"?mode=ro&_query_only=on&_busy_timeout=5000")
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", path, err)
 	}
 	defer db.Close()
-	v := verifier{check: check}
 	for done := false; !done; {
 		if done, err = v.page(ctx, db); err != nil {
 			return fmt.Errorf("verify %s: %w", path, err)
@@ -63,7 +83,13 @@ type verifier struct {
 	counted counted  // ... what the gaps said then: the sums prove something only when nobody has pruned since
 	missing uint64   // numbers that were not there, since the anchor
 	begun   bool     // the first page has been read
-	tail    bool     // the walk began in the middle, or events went meanwhile
+
+	prove  bool // what the box has signed is checked, too
+	trust  *edge.Trust
+	site   edge.SiteID
+	signed map[edge.Seq]edge.Signed // checkpoints of this page
+	proof  edge.Seq                 // newest that is proved
+	tail   bool                     // the walk began in the middle, or events went meanwhile
 }
 
 // told is what a gap says of its events-lost event.
@@ -90,13 +116,18 @@ func (v *verifier) page(ctx context.Context, db *sql.DB) (done bool, err error) 
 	if err := v.gaps(ctx); err != nil {
 		return false, err
 	}
+	if v.prove {
+		if err := v.checkpoints(ctx); err != nil {
+			return false, err
+		}
+	}
 	return v.events(ctx)
 }
 
 // start reads the head, and the anchor: what was pruned behind it since the page before needs no proof any more.
 func (v *verifier) start(ctx context.Context) error {
 	var hash, sig []byte
-	if err := v.tx.QueryRowContext(ctx, `select id, head_seq, head_hash from journal`).Scan(&v.id, &v.head.seq, &hash); err != nil {
+	if err := v.tx.QueryRowContext(ctx, `select id, site, head_seq, head_hash from journal`).Scan(&v.id, &v.site, &v.head.seq, &hash); err != nil {
 		return err
 	}
 	copy(v.head.hash[:], hash)
@@ -118,10 +149,10 @@ func (v *verifier) start(ctx context.Context) error {
 	v.tail = v.tail || v.begun // pruned while we walked
 	v.anchor = anchor.seq
 	v.at = anchor
-	return v.signed(anchor.seq, anchorMessage(v.id, anchor.seq, anchor.hash), sig)
+	return v.signature(anchor.seq, anchorMessage(v.id, anchor.seq, anchor.hash), sig)
 }
 
-func (v *verifier) signed(seq edge.Seq, message, sig []byte) error {
+func (v *verifier) signature(seq edge.Seq, message, sig []byte) error {
 	if v.check == nil {
 		return nil
 	}
@@ -154,7 +185,7 @@ func (v *verifier) gaps(ctx context.Context) error {
 			continue
 		}
 		v.told[edge.Seq(seq.Int64)] = told{[32]byte(append(hash, make([]byte, 32)...)), g.Events}
-		if err := v.signed(edge.Seq(seq.Int64), hash, sig); err != nil {
+		if err := v.signature(edge.Seq(seq.Int64), hash, sig); err != nil {
 			return err
 		}
 	}
@@ -242,6 +273,9 @@ func (v *verifier) event(seq edge.Seq, prev, hash [32]byte, body []byte) error {
 	}
 	if g, ok := v.told[seq]; ok && (g.hash != hash || ev.Gap == nil || ev.Gap.Events < g.events) {
 		return &ChainError{seq, "is not the events-lost event that its gap names"}
+	}
+	if err := v.checkpoint(seq, hash); err != nil {
+		return err
 	}
 	v.missing += uint64(seq - v.at.seq - 1)
 	v.at = head{seq, hash}

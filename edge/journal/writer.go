@@ -45,6 +45,7 @@ type tx struct {
 type effects struct {
 	lanes          [3]bool // by lane: events were added
 	clips, uploads bool
+	soon           bool     // a checkpoint should come soon
 	remove         []string // files in clips/ that no row names any more
 	partitions     []Partition
 	modes          []Mode
@@ -94,6 +95,7 @@ func (j *Journal) Run(ctx context.Context) error {
 	check, stopCheck := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { j.runCheck(check) })
+	wg.Go(func() { j.runSign(check) })
 	defer wg.Wait()
 	defer stopCheck()
 	return j.runWriter(ctx)
@@ -130,6 +132,11 @@ func (j *Journal) runWriter(ctx context.Context) error {
 			return j.fatal(err)
 		case <-ctx.Done():
 			err := j.drain(work, group)
+			if err == nil {
+				if e := j.signLast(work); e != nil {
+					j.opt.Log.Warn("journal: the last events are not signed", "err", e)
+				}
+			}
 			j.Stop()
 			return err
 		}
@@ -292,6 +299,9 @@ func (j *Journal) finish(e effects) {
 		f()
 	}
 	j.space.added += e.bytes
+	if e.soon {
+		j.signing.soon.Store(true)
+	}
 	j.memory.committed(e.partitions, e.modes)
 	j.removeFiles(e.remove)
 	for _, lane := range edge.EventLanes {

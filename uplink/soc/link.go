@@ -280,6 +280,8 @@ func (x *session) message(ctx context.Context, m *wire.BoxMessage) error {
 		return x.told(ctx, v.Heartbeat.GetLastSeq())
 	case *wire.BoxMessage_Outcome:
 		return x.outcome(ctx, v.Outcome)
+	case *wire.BoxMessage_Checkpoint:
+		return x.checkpoint(ctx, v.Checkpoint)
 	case *wire.BoxMessage_Hello:
 		return status.Error(codes.InvalidArgument, "a second Hello")
 	}

@@ -34,6 +34,7 @@ type receiving struct {
 	sha    [32]byte
 	size   int64
 	in     *incoming     // nil: no offer is open
+	whole  bool          // the offered file is here already, and its manifest may still come
 	told   int64         // offset of the last Progress
 	at     time.Duration // Mono of the last Progress
 }
@@ -59,7 +60,7 @@ func (s *Server) Upload(stream uploadStream) error {
 		case *wire.UploadRequest_Chunk:
 			err = u.chunk(v.Chunk)
 		case *wire.UploadRequest_Finish:
-			err = u.finish(stream.Context())
+			err = u.finish(stream.Context(), v.Finish)
 		case *wire.UploadRequest_ClipState:
 			err = u.state(stream.Context(), v.ClipState)
 		}
@@ -71,6 +72,7 @@ func (s *Server) Upload(stream uploadStream) error {
 
 // drop ends the open offer; what has come of it stays for the next.
 func (u *receiving) drop() {
+	u.whole = false
 	if u.in != nil {
 		u.in.close()
 		u.in = nil
@@ -121,11 +123,21 @@ func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
 	case err != nil:
 		return u.broke(ctx, err)
 	case done:
-		return u.stored(ctx)
+		if ok, err := u.proved(ctx); err != nil {
+			return u.broke(ctx, err)
+		} else if ok || !o.GetSigned() {
+			return u.stored(ctx)
+		}
+		u.whole = true
+		return u.resume(u.size)
 	}
 	u.in, u.told = in, in.offset
+	return u.resume(in.offset)
+}
+
+func (u *receiving) resume(offset int64) error {
 	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Resume{Resume: &wire.Resume{
-		Clip: o.GetClip(), Part: o.GetPart(), Offset: in.offset}}})
+		Clip: string(u.id), Part: wire.Part(u.part), Offset: offset}}})
 }
 
 // right is the digest of a file that is here and may stay, empty when none may: the one that the ledger says was stored, unless
@@ -176,16 +188,20 @@ func (u *receiving) chunk(c *wire.Chunk) error {
 	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Progress{Progress: &wire.Progress{Offset: offset, MonoNs: int64(now)}}})
 }
 
-func (u *receiving) finish(ctx context.Context) error {
-	if u.in == nil {
+func (u *receiving) finish(ctx context.Context, f *wire.Finish) error {
+	if u.in == nil && !u.whole {
 		return nil
+	}
+	if u.whole {
+		u.whole = false
+		return u.signed(ctx, f)
 	}
 	in := u.in
 	err := in.finish()
 	u.in = nil
 	switch {
 	case err == nil:
-		return u.stored(ctx)
+		return u.signed(ctx, f)
 	case errors.Is(err, errDigest):
 		u.repeats.say(u.o.Log.Warn, "digest "+string(u.site), "a file came with a wrong digest", "site", u.site, "clip", u.id)
 		return u.refuse("digest", err.Error(), u.store.mismatched(in.final))
@@ -196,6 +212,14 @@ func (u *receiving) finish(ctx context.Context) error {
 		return status.Error(codes.InvalidArgument, "the file is not complete")
 	}
 	return u.broke(ctx, err)
+}
+
+// signed keeps the manifest, then records the file.
+func (u *receiving) signed(ctx context.Context, f *wire.Finish) error {
+	if err := u.manifest(ctx, f); err != nil {
+		return err
+	}
+	return u.stored(ctx)
 }
 
 // stored records the file, which has its name by now, and only then tells the box.

@@ -1616,7 +1616,8 @@ type Offer struct {
 	Journal       string                 `protobuf:"bytes,4,opt,name=journal,proto3" json:"journal,omitempty"`
 	Seq           uint64                 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"` // of the event that asked for the clip
 	Size          int64                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
-	Sha256        []byte                 `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"` // 32 bytes
+	Sha256        []byte                 `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`   // 32 bytes
+	Signed        bool                   `protobuf:"varint,30,opt,name=signed,proto3" json:"signed,omitempty"` // the box's manifest may come with Finish
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1698,6 +1699,13 @@ func (x *Offer) GetSha256() []byte {
 		return x.Sha256
 	}
 	return nil
+}
+
+func (x *Offer) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
 }
 
 // Resume asks for the offered file from `offset` on.
@@ -2228,7 +2236,7 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\bprogress\x18\x02 \x01(\v2\x1d.sitewatch.uplink.v1.ProgressH\x00R\bprogress\x125\n" +
 	"\x06stored\x18\x03 \x01(\v2\x1b.sitewatch.uplink.v1.StoredH\x00R\x06stored\x128\n" +
 	"\arefused\x18\x04 \x01(\v2\x1c.sitewatch.uplink.v1.RefusedH\x00R\arefusedB\t\n" +
-	"\amessage\"\xba\x01\n" +
+	"\amessage\"\xd2\x01\n" +
 	"\x05Offer\x12\x12\n" +
 	"\x04clip\x18\x01 \x01(\tR\x04clip\x12-\n" +
 	"\x04part\x18\x02 \x01(\x0e2\x19.sitewatch.uplink.v1.PartR\x04part\x12\x16\n" +
@@ -2236,7 +2244,8 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\ajournal\x18\x04 \x01(\tR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x05 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x03R\x04size\x12\x16\n" +
-	"\x06sha256\x18\a \x01(\fR\x06sha256\"c\n" +
+	"\x06sha256\x18\a \x01(\fR\x06sha256\x12\x16\n" +
+	"\x06signed\x18\x1e \x01(\bR\x06signed\"c\n" +
 	"\x06Resume\x12\x12\n" +
 	"\x04clip\x18\x01 \x01(\tR\x04clip\x12-\n" +
 	"\x04part\x18\x02 \x01(\x0e2\x19.sitewatch.uplink.v1.PartR\x04part\x12\x16\n" +

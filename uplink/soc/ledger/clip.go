@@ -19,20 +19,25 @@ func (l *SQLite) Clip(ctx context.Context, id edge.ClipID) (Clip, error) {
 }
 
 func clipRow(ctx context.Context, q queryRower, id edge.ClipID) (Clip, error) {
-	var c Clip
-	var from, to int64
-	err := q.QueryRowContext(ctx, `SELECT id, site, camera, journal, seq, asked, from_ms, to_ms, state, reason, fact_sha, still_sha,
-		bytes, sha256, still, still_has FROM clips WHERE id = ?`, id).
-		Scan(&c.ID, &c.Site, &c.Camera, &c.Journal, &c.Seq, &c.Asked, &from, &to, &c.State, &c.Reason, (*[]byte)(&c.FactSHA),
-			(*[]byte)(&c.StillSHA), &c.SizeBytes, (*[]byte)(&c.SHA256), &c.Still, (*[]byte)(&c.StillHas))
+	c, err := scanClip(q.QueryRowContext(ctx, `SELECT `+clipColumns+` FROM clips WHERE id = ?`, id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, ErrNotFound
 	}
 	if err != nil {
 		return c, fmt.Errorf("clip %s: %w", id, err)
 	}
-	c.From, c.To = fromMillis(from), fromMillis(to)
 	return c, nil
+}
+
+const clipColumns = `id, site, camera, journal, seq, asked, from_ms, to_ms, state, reason, fact_sha, still_sha, bytes, sha256, still, still_has, fact_seq`
+
+func scanClip(scan func(...any) error) (Clip, error) {
+	var c Clip
+	var from, to int64
+	err := scan(&c.ID, &c.Site, &c.Camera, &c.Journal, &c.Seq, &c.Asked, &from, &to, &c.State, &c.Reason, (*[]byte)(&c.FactSHA),
+		(*[]byte)(&c.StillSHA), &c.SizeBytes, (*[]byte)(&c.SHA256), &c.Still, (*[]byte)(&c.StillHas), &c.FactSeq)
+	c.From, c.To = fromMillis(from), fromMillis(to)
+	return c, err
 }
 
 // ClipCutting notes that the box has begun to cut.

@@ -142,13 +142,13 @@ func (a *appender) clipFact(ctx context.Context, c *edge.ClipFact, kind edge.Kin
 	}
 	if kind == edge.KindClipLost {
 		// A file that is here is worth more than the news that there is none.
-		_, err := a.tx.ExecContext(ctx, `UPDATE clips SET asked = 1, state = iif(state = 'ready', state, 'lost'), reason = iif(state = 'ready', reason, ?)
-			WHERE id = ? AND site = ?`, c.Reason, c.ID, a.batch.Site)
+		_, err := a.tx.ExecContext(ctx, `UPDATE clips SET asked = 1, state = iif(state = 'ready', state, 'lost'), reason = iif(state = 'ready', reason, ?),
+			fact_seq = ? WHERE id = ? AND site = ?`, c.Reason, seq, c.ID, a.batch.Site)
 		return err
 	}
-	if _, err := a.tx.ExecContext(ctx, `UPDATE clips SET asked = 1, from_ms = ?, to_ms = ?, fact_sha = ?, still_sha = ?, reason = ?,
+	if _, err := a.tx.ExecContext(ctx, `UPDATE clips SET asked = 1, from_ms = ?, to_ms = ?, fact_sha = ?, still_sha = ?, reason = ?, fact_seq = ?,
 		state = iif(state IN ('wanted', 'cutting'), 'uploading', state) WHERE id = ? AND site = ?`,
-		millis(c.From), millis(c.To), blob(c.SHA256), blob(c.StillSHA256), c.Reason, c.ID, a.batch.Site); err != nil {
+		millis(c.From), millis(c.To), blob(c.SHA256), blob(c.StillSHA256), c.Reason, seq, c.ID, a.batch.Site); err != nil {
 		return err
 	}
 	return compare(ctx, a.tx, a.batch.Site, c.ID)

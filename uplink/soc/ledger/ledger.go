@@ -30,6 +30,9 @@ type Change int64
 
 // Ledger is what a receiver, an API and a console need. What a method wrote is durable when it returns nil.
 type Ledger interface {
+	Evidence
+	Export
+
 	// Run is the writer: it commits what the other methods ask for, many at once.
 	Run(ctx context.Context) error
 
@@ -221,6 +224,7 @@ type Clip struct {
 	SHA256    edge.HexBytes // of the stored clip file
 	Still     bool          // the still is stored
 	StillHas  edge.HexBytes // of the stored still; empty also for one that an older program stored
+	FactSeq   edge.Seq      // of the event that told what became of it; 0: not come yet
 }
 
 // MaxUnasked bounds the clips of a site that are here before their events.
