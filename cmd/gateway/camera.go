@@ -14,6 +14,7 @@ import (
 	"sitewatch/video/motion"
 	"sitewatch/video/ring"
 	"sitewatch/video/rtsp"
+	"sitewatch/video/segment"
 )
 
 // Bounds of one camera's ring. The margin is for the time between the alarm and the cutter's first look at the ring, a disk
@@ -29,6 +30,7 @@ type camera struct {
 	config.Camera
 	box    *box
 	ring   *ring.Ring
+	writer *segment.Writer // nil: it is not recorded
 	source *rtsp.Camera
 	sub    *rtsp.Camera // nil: the main stream is watched
 }
@@ -44,9 +46,13 @@ func (b *box) wireCameras() error {
 	}
 	b.motions = newMotions(b)
 	b.eye = motion.New(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions})
+	b.wireSegments()
 	clips := map[edge.CameraID]clip.Camera{}
 	for _, cfg := range b.cfg.Cameras {
 		c := &camera{Camera: cfg, box: b, ring: ring.New(ring.Options{Keep: b.cfg.Clips.Before + ringMargin, LimitBytes: min(ringLimitBytes, ringsBytes/int64(len(b.cfg.Cameras)))})}
+		if b.segments != nil {
+			c.writer = b.segments.Writer(c.ID)
+		}
 		main := c.options(cfg.Main, mainSink{c})
 		main.Lost = b.losses[journal.Loss{Kind: edge.KindCameraLost, Subject: string(cfg.ID)}]
 		if c.source, err = rtsp.NewCamera(main); err != nil {
@@ -75,6 +81,9 @@ type mainSink struct{ c *camera }
 // OnUnit keeps the picture; the eye sees it when the camera has no small stream.
 func (m mainSink) OnUnit(u video.AccessUnit, p video.Params) {
 	m.c.ring.Push(u, p)
+	if m.c.writer != nil {
+		m.c.writer.Push(u, p)
+	}
 	if m.c.sub == nil {
 		m.c.box.eye.Push(m.c.ID, u, p)
 	}
@@ -120,14 +129,17 @@ const reportRetry = time.Second
 // again until the journal has it or ctx ends; a change back waits its turn, and both are journalled in order (P8). Pictures
 // come meanwhile: this is not their goroutine.
 func (c *camera) report(ctx context.Context, k edge.Kind, why string) {
-	ev := edge.Event{Kind: k, Cameras: []edge.CameraID{c.ID}, Occurred: c.box.clock.Now().Wall, Why: why}
+	c.box.reportState(ctx, edge.Event{Kind: k, Cameras: []edge.CameraID{c.ID}, Occurred: c.box.clock.Now().Wall, Why: why})
+}
+
+func (b *box) reportState(ctx context.Context, ev edge.Event) {
 	for said := false; ; said = true {
-		err := c.box.desk.Report(ctx, ev)
+		err := b.desk.Report(ctx, ev)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		if !said {
-			c.box.log.Error("the state of a camera could not be journalled, tried again", "camera", c.ID, "err", err)
+			b.log.Error("the state of a camera could not be journalled, tried again", "cameras", ev.Cameras, "err", err)
 		}
 		t := time.NewTimer(reportRetry)
 		select {
@@ -142,7 +154,7 @@ func (c *camera) report(ctx context.Context, k edge.Kind, why string) {
 func (c *camera) status(motions uint64) local.Camera {
 	s, r := c.source.Status(), c.ring.Stats()
 	st := local.Camera{ID: c.ID, Name: c.Name, State: local.StateStarting, Reason: s.Trouble, LastPicture: s.LastUnit.Wall,
-		RingBytes: r.Bytes, RingSeconds: r.Span.Seconds(), Motions: motions}
+		RingBytes: r.Bytes, RingSeconds: r.Span.Seconds(), Motions: motions, Recording: c.recording()}
 	switch {
 	case s.Lost:
 		st.State = local.StateLost

@@ -34,8 +34,10 @@ func (c *checkCmd) Run(ctx context.Context, o cli.Out) error {
 	if c.Print {
 		return g.Print(o)
 	}
-	if c := crowded(g); c != "" {
-		fmt.Fprintln(o, "advice:", c)
+	for _, c := range []string{crowded(g), scarce(g)} {
+		if c != "" {
+			fmt.Fprintln(o, "advice:", c)
+		}
 	}
 	if _, err := uplink.LoadIdentity(identityDir(g)); err != nil && !errors.Is(err, uplink.ErrNotEnrolled) {
 		fmt.Fprintf(o, "advice: nothing goes to the SOC: %v: let the gateway's own user read it, or enrol the box again\n", err)
@@ -95,9 +97,6 @@ func unbuilt(g *config.Gateway) (ps []config.Problem) {
 		}
 		if c.Transport == "udp" {
 			no("transport", "RTP over UDP", "use tcp")
-		}
-		if c.Record == "continuous" {
-			no("record", "continuous recording", "use alarm")
 		}
 		if c.Audio {
 			no("audio", "sound", "use off")

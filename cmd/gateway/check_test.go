@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sitewatch/cmd/cli"
+	"sitewatch/edge/config"
 )
 
 // gateway runs one command line in this process.
@@ -164,7 +165,7 @@ data: ` + dir + `/data
 limits: {segments: 1GiB}
 cameras:
   - {id: a, main: "rtsps://10.0.0.1/main"}
-  - {id: b, main: "rtsp://10.0.0.1/main", transport: udp, record: continuous, audio: on}
+  - {id: b, main: "rtsp://10.0.0.1/main", transport: udp, audio: on}
 uplink: {soc: "soc.example:7443"}
 `
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -175,9 +176,39 @@ uplink: {soc: "soc.example:7443"}
 		t.Errorf("exit status %d, want %d", status, cli.ExitConfig)
 	}
 	for _, want := range []string{"gateway.yaml:5: cameras[0].main: RTSP over TLS is not built yet", "gateway.yaml:6: cameras[1].transport: RTP over UDP is not",
-		"cameras[1].record: continuous recording is not", "cameras[1].audio: sound is not"} {
+		"cameras[1].audio: sound is not"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("check does not say %q:\n%s", want, stderr)
+		}
+	}
+}
+
+// What may be recorded of a camera is a matter of the disk: little of it is advice, and never keeps a box from starting.
+func TestRecordingForMinutesIsAdvice(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "gateway.yaml")
+	for _, tt := range []struct{ limit, quota, want string }{
+		{"64MiB", "", "limits.segments of 64MiB is 4 minutes of 1 cameras"},
+		{"64GiB", "", ""},
+		{"64GiB", ", segments: 128MiB", "camera b may record 128MiB, 8 minutes"},
+	} {
+		text := `site: {id: "0417", name: X, timezone: Europe/London}
+data: ` + dir + `/data
+limits: {journal: 1MiB, clips: 1MiB, segments: ` + tt.limit + `}
+cameras:
+  - {id: a, main: "rtsp://10.0.0.1/main"}
+  - {id: b, main: "rtsp://10.0.0.2/main", record: continuous` + tt.quota + `}
+uplink: {soc: "soc.example:7443"}
+`
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g, problems := config.LoadGateway(file)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		if got := scarce(g); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") {
+			t.Errorf("%s%s: got %q, want %q", tt.limit, tt.quota, got, tt.want)
 		}
 	}
 }

@@ -21,6 +21,14 @@ var (
 	descRejects  = prometheus.NewDesc("sitewatch_panel_rejects_total", "Frames refused for their checksum.", []string{"panel"}, nil)
 	descCameraUp = prometheus.NewDesc("sitewatch_camera_connected", "1 while pictures come.", []string{"camera"}, nil)
 	descRing     = prometheus.NewDesc("sitewatch_camera_ring_bytes", "Bytes of pictures in memory.", []string{"camera"}, nil)
+	descRecorded = prometheus.NewDesc("sitewatch_recording_bytes", "Bytes recorded of the camera that are on disk.", []string{"camera"}, nil)
+	descRecord   = prometheus.NewDesc("sitewatch_recording_written_bytes_total", "Bytes written of the camera's recording.", []string{"camera"}, nil)
+	descDropped  = prometheus.NewDesc("sitewatch_recording_dropped_total", "Pictures and pieces of sound that were not recorded.", []string{"camera"}, nil)
+	descOn       = prometheus.NewDesc("sitewatch_recording_on", "1 while the camera is recorded continuously, 0 while that fails.", []string{"camera"}, nil)
+	descSegments = prometheus.NewDesc("sitewatch_segments_bytes", "Bytes recorded of all cameras that are on disk.", nil, nil)
+	descPerDay   = prometheus.NewDesc("sitewatch_segments_bytes_per_day", "Bytes that recording writes in a day at the present rate.", nil, nil)
+	descWear     = prometheus.NewDesc("sitewatch_flash_wear_years", "Years until recording alone has worn out the flash; only where the disk is flash.", nil, nil)
+	descWorn     = prometheus.NewDesc("sitewatch_flash_used_percent", "What the eMMC says of its own life; only where it does.", nil, nil)
 	descMotions  = prometheus.NewDesc("sitewatch_motion_intervals_total", "Motion intervals since the start.", []string{"sent"}, nil)
 	descPath     = prometheus.NewDesc("sitewatch_path_connected", "1 while the SOC is connected by this path.", []string{"path"}, nil)
 	descUplink   = prometheus.NewDesc("sitewatch_uplink_connected", "1 while the SOC is connected.", nil, nil)
@@ -64,6 +72,16 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, cam := range st.Cameras {
 		gauge(descCameraUp, up(cam.State), string(cam.ID))
 		gauge(descRing, float64(cam.RingBytes), string(cam.ID))
+		if r := cam.Recording; r.Mode == continuous {
+			on := 1.0
+			if r.Reason != "" {
+				on = 0
+			}
+			gauge(descOn, on, string(cam.ID))
+			gauge(descRecorded, float64(r.Bytes), string(cam.ID))
+			counter(descRecord, r.WrittenBytes, string(cam.ID))
+			counter(descDropped, r.Dropped, string(cam.ID))
+		}
 	}
 	counted, sent := c.b.desk.Motions()
 	counter(descMotions, counted, "no")
@@ -71,6 +89,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descUplink, up(st.Uplink.State))
 	for _, p := range st.Uplink.Paths {
 		gauge(descPath, up(p.State), p.Name)
+	}
+	gauge(descSegments, float64(st.Segments.Bytes))
+	gauge(descPerDay, st.Segments.BytesPerDay)
+	if st.Segments.WearYears > 0 {
+		gauge(descWear, st.Segments.WearYears)
+	}
+	if st.Segments.WearUsed > 0 {
+		gauge(descWorn, float64(st.Segments.WearUsed))
 	}
 	gauge(descDisk, float64(st.Disk.FreeBytes))
 }

@@ -35,8 +35,10 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	}
 	unix.Umask(0o077) // what the box keeps is of people
 	log := c.Logger(e).With("site", string(g.Site.ID))
-	if c := crowded(g); c != "" {
-		log.Warn(c)
+	for _, c := range []string{crowded(g), scarce(g)} {
+		if c != "" {
+			log.Warn(c)
+		}
 	}
 	for {
 		err := runBox(ctx, g, log)
@@ -101,6 +103,9 @@ func (b *box) run(ctx context.Context) error {
 		tree.Go(supervise.Task{Name: "motion", Run: b.motions.Run})
 		tree.Go(supervise.Task{Name: "eye", Run: b.eye.Run})
 		tree.Go(supervise.Task{Name: "clips", Run: b.cutter.Run})
+	}
+	if b.segments != nil {
+		tree.Go(supervise.Task{Name: "segments", Run: b.segments.Run})
 	}
 	for _, c := range b.cameras {
 		tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID), Run: c.source.Run})

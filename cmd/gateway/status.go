@@ -68,6 +68,9 @@ func printStatus(w io.Writer, st local.Status) {
 	}
 	for _, c := range st.Cameras {
 		fmt.Fprintf(w, "camera   %-12s %-10s %.0f s ready %s\n", c.ID, c.State, c.RingSeconds, c.Reason)
+		if r := c.Recording; r.Mode == continuous || r.Bytes > 0 {
+			fmt.Fprintf(w, "recorded %-12s %s, %d MB, %.0f kB/s, %d left out %s\n", c.ID, recorded(r), r.Bytes>>20, r.BytesPerSecond/1000, r.Dropped, r.Reason)
+		}
 	}
 	fmt.Fprintf(w, "uplink   %-12s %-10s %s\n", st.Uplink.SOC, st.Uplink.State, st.Uplink.Reason)
 	if len(st.Uplink.Paths) > 1 {
@@ -79,7 +82,29 @@ func printStatus(w io.Writer, st local.Status) {
 		fmt.Fprintf(w, "identity certificate good until %s\n", ends.Format(time.DateOnly))
 	}
 	fmt.Fprintf(w, "journal  %s up to %d, waiting: %d urgent, %d routine\n", st.Journal.ID, st.Journal.LastSeq, st.Journal.Waiting["urgent"], st.Journal.Waiting["routine"])
+	if s := st.Segments; s.Bytes > 0 {
+		fmt.Fprintf(w, "segments %d of %d MB, %.1f GB a day%s\n", s.Bytes>>20, s.LimitBytes>>20, s.BytesPerDay/1e9, wear(s))
+	}
 	fmt.Fprintf(w, "disk     %s: %d of %d MB free\n", st.Disk.Path, st.Disk.FreeBytes>>20, st.Disk.TotalBytes>>20)
+}
+
+// recorded says how far back a recording reaches.
+func recorded(r local.Recording) string {
+	if r.Oldest.IsZero() {
+		return "nothing yet"
+	}
+	return fmt.Sprintf("%s to %s", r.Oldest.UTC().Format(time.DateTime), r.Newest.UTC().Format(time.DateTime+" UTC"))
+}
+
+// wear says what recording does to the disk.
+func wear(s local.Segments) (out string) {
+	if s.WearYears > 0 {
+		out = fmt.Sprintf(", its flash lasts about %.1f years", s.WearYears)
+	}
+	if s.WearUsed > 0 {
+		out += fmt.Sprintf(", %d %% of it is used", s.WearUsed)
+	}
+	return out
 }
 
 // status puts together what the local pages show.
@@ -116,6 +141,7 @@ func (b *box) status(ctx context.Context) (local.Status, error) {
 		return st, fmt.Errorf("disk of %s: %w", b.cfg.Data, err)
 	}
 	st.Disk = local.Disk{Path: b.cfg.Data, FreeBytes: fs.Bavail * uint64(fs.Bsize), TotalBytes: fs.Blocks * uint64(fs.Bsize)}
+	st.Segments = b.segmentStatus()
 	if tree := b.tree.Load(); tree != nil {
 		for _, t := range tree.State() {
 			state := "running"

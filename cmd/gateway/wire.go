@@ -27,6 +27,7 @@ import (
 	"sitewatch/uplink"
 	"sitewatch/video/clip"
 	"sitewatch/video/motion"
+	"sitewatch/video/segment"
 )
 
 // box is the gateway's parts, wired. Nothing of it runs before run.
@@ -36,18 +37,19 @@ type box struct {
 	log     *slog.Logger
 	started time.Time
 
-	journal *journal.Journal
-	disk    error                 // why the journal is in memory only; nil: it is on the disk
-	losses  map[journal.Loss]bool // as the last run left them
-	desk    *alarm.Desk
-	lines   []*panel.Line
-	cameras []*camera
-	eye     *motion.Eye // nil without cameras
-	motions *motions    // nil without cameras
-	cutter  *clip.Cutter
-	client  atomic.Pointer[uplink.Client] // nil until the box is enrolled
-	pages   *local.Server
-	tree    atomic.Pointer[supervise.Tree]
+	journal  *journal.Journal
+	disk     error                 // why the journal is in memory only; nil: it is on the disk
+	losses   map[journal.Loss]bool // as the last run left them
+	desk     *alarm.Desk
+	lines    []*panel.Line
+	cameras  []*camera
+	eye      *motion.Eye // nil without cameras
+	motions  *motions    // nil without cameras
+	cutter   *clip.Cutter
+	segments *segment.Store                // nil: nothing is recorded, nor was
+	client   atomic.Pointer[uplink.Client] // nil until the box is enrolled
+	pages    *local.Server
+	tree     atomic.Pointer[supervise.Tree]
 
 	identity atomic.Pointer[uplink.Identity] // with which the journal's statements are signed; nil: not read yet
 	unsigned atomic.Bool                     // it has been said that the identity cannot be read

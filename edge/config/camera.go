@@ -24,7 +24,7 @@ func (o object) cameras() (out []Camera) {
 
 func (r *reader) camera(n *node, path string) Camera {
 	c := defaultCamera()
-	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "transport", "record", "audio", "role")
+	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "transport", "record", "segments", "audio", "role")
 	c.ID = edge.CameraID(o.id("id", "give each camera an id, such as stockroom"))
 	c.Name = string(c.ID)
 	o.set("name", &c.Name)
@@ -41,6 +41,9 @@ func (r *reader) camera(n *node, path string) Camera {
 	}
 	o.word("transport", &c.Transport, "tcp", "udp")
 	o.word("record", &c.Record, "alarm", "continuous")
+	if o.size("segments", &c.Segments) && c.Segments < minSegments {
+		r.bad(o.at("segments"), c.Segments.String()+" is too little", "use at least "+minSegments.String()+", or leave it out: then limits.segments alone counts")
+	}
 	o.word("role", &c.Role, Roles...)
 	if n := o.vals["audio"]; n != nil {
 		switch n.text {

@@ -74,6 +74,7 @@ type Camera struct {
 	PasswordFile string
 	Transport    string // "tcp" or "udp"
 	Record       string // "alarm" or "continuous"
+	Segments     Size   // what it may record, within Limits.Segments; 0 is not said
 	Audio        bool
 	Role         string // what it is there for, of Roles; "" is not said
 }

@@ -50,6 +50,9 @@ func (g *Gateway) Print(w io.Writer) error {
 				y.line(2, "%s: %s", kv[0], text(kv[1]))
 			}
 		}
+		if c.Segments > 0 {
+			y.line(2, "segments: %s", c.Segments)
+		}
 		y.line(2, "audio: %s", map[bool]string{true: "on", false: "off"}[c.Audio])
 	}
 	y.line(0, "clips: {before: %s, after: %s}", g.Clips.Before, g.Clips.After)

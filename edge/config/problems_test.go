@@ -160,6 +160,8 @@ gateway.yaml:4: panels[0].settings.3: 3 without quotes is no string for YAML: pu
 gateway.yaml:4: panels[0].settings.a: 0417 is no plain number: write digits alone, or put it in quotes if it is text
 gateway.yaml:4: panels[0].settings.b: .inf is no plain number: write digits alone, or put it in quotes if it is text
 `},
+		{"little room for one camera", site + uplink + "limits: {segments: 1GiB}\ncameras: [{id: door, main: \"rtsp://c/m\", record: continuous, segments: 1MiB}]\n",
+			"gateway.yaml:4: cameras[0].segments: 1MiB is too little: use at least 64MiB, or leave it out: then limits.segments alone counts\n"},
 		{"continuous without room", site + uplink + "cameras: [{id: door, main: \"rtsp://c/m\", record: continuous}]\n",
 			"\ngateway.yaml:3: cameras[0].record: continuous recording has no room: give limits.segments, such as 100GiB, or record: alarm\n"},
 		{"a password without a user", site + uplink + "cameras: [{id: door, main: \"rtsp://c/m\", password_file: pw}]\n", `

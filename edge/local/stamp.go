@@ -115,6 +115,29 @@ func (c *Camera) UnmarshalJSON(b []byte) error {
 }
 
 type (
+	plainRecording Recording // without the methods
+	recordingJSON  struct {
+		plainRecording
+		Oldest stamp `json:"oldest_at"` // hides that of Recording
+		Newest stamp `json:"newest_at"`
+	}
+)
+
+// MarshalJSON writes r with its times as stamps.
+func (r Recording) MarshalJSON() ([]byte, error) {
+	return json.Marshal(recordingJSON{plainRecording(r), stamp(r.Oldest), stamp(r.Newest)})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (r *Recording) UnmarshalJSON(b []byte) error {
+	v := recordingJSON{plainRecording(*r), stamp(r.Oldest), stamp(r.Newest)}
+	err := json.Unmarshal(b, &v)
+	*r = Recording(v.plainRecording)
+	r.Oldest, r.Newest = time.Time(v.Oldest), time.Time(v.Newest)
+	return err
+}
+
+type (
 	plainUplink Uplink // without the methods
 	uplinkJSON  struct {
 		plainUplink

@@ -19,6 +19,7 @@ type Status struct {
 	Uplink   Uplink      `json:"uplink"`
 	Journal  Journal     `json:"journal"`
 	Disk     Disk        `json:"disk"`
+	Segments Segments    `json:"segments"`
 	Tasks    []Task      `json:"tasks"`
 }
 
@@ -85,6 +86,33 @@ type Camera struct {
 	RingBytes   int64         `json:"ring_bytes"`
 	RingSeconds float64       `json:"ring_seconds"` // how much lies ready for before an alarm
 	Motions     uint64        `json:"motions"`
+	Recording   Recording     `json:"recording"`
+}
+
+// Recording is what lies on disk of one camera's stream.
+type Recording struct {
+	Mode           string    `json:"mode"`   // alarm or continuous
+	Reason         string    `json:"reason"` // why nothing is recorded although it should be
+	Oldest         time.Time `json:"oldest_at"`
+	Newest         time.Time `json:"newest_at"`
+	Bytes          int64     `json:"bytes"`
+	LimitBytes     int64     `json:"limit_bytes"` // of this camera alone; 0: only that of all
+	BytesPerSecond float64   `json:"bytes_per_second"`
+	BytesPerDay    float64   `json:"bytes_per_day"` // at this rate
+	WrittenBytes   uint64    `json:"written_bytes"` // since the start
+	Dropped        uint64    `json:"dropped"`       // pictures and pieces of sound not recorded since the start
+	DroppedGOPs    uint64    `json:"dropped_gops"`
+}
+
+// Segments is what lies on disk of all cameras, and what it does to the disk.
+type Segments struct {
+	Bytes       int64   `json:"bytes"`
+	LimitBytes  int64   `json:"limit_bytes"`
+	BytesPerDay float64 `json:"bytes_per_day"`
+	DeviceBytes int64   `json:"device_bytes"` // 0: not known
+	Flash       bool    `json:"flash"`
+	WearYears   float64 `json:"wear_years"`        // until flash of this size has been written in full 600 times, by recording alone; 0: not known
+	WearUsed    int     `json:"wear_used_percent"` // what an eMMC says of itself; 0: it says nothing
 }
 
 // Uplink is the connection to the SOC.

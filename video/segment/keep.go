@@ -210,7 +210,7 @@ func (s *Store) over() (bool, *shelf) {
 		}
 		all += n
 	}
-	return all > s.opt.LimitBytes, nil
+	return s.opt.LimitBytes > 0 && all > s.opt.LimitBytes, nil
 }
 
 // victim chooses the oldest file that nobody holds. Of held ones, which go last, the one goes whose oldest hold is the newest: the first

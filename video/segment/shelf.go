@@ -31,9 +31,9 @@ type shelf struct {
 	camera edge.CameraID
 	opt    Camera
 	dir    string
-	w      *Writer
-	target int64 // a file that has so many bytes ends with its GOP
-	most   int64 // a file never has more: the rest of its GOP is left out
+	w      *Writer // nil: nothing is recorded any more
+	target int64   // a file that has so many bytes ends with its GOP
+	most   int64   // a file never has more: the rest of its GOP is left out
 
 	books []*book // by number; guarded by Store.mu
 	write writing // Run's alone
@@ -53,23 +53,34 @@ func Open(opt Options) *Store {
 		opt.Free = statfsFree
 	}
 	s := &Store{opt: opt, line: newLine(), shelves: map[edge.CameraID]*shelf{}, holds: map[*hold]struct{}{}, wake: make(chan struct{}, 1), number: 1}
-	for _, id := range sortedCameras(opt.Cameras) {
-		c := opt.Cameras[id]
+	for _, id := range slices.Sorted(maps.Keys(opt.Cameras)) {
+		sh := s.newShelf(id)
+		sh.opt = opt.Cameras[id]
 		share := opt.LimitBytes / int64(len(opt.Cameras))
-		if c.LimitBytes > 0 {
-			share = min(c.LimitBytes, opt.LimitBytes)
+		if sh.opt.LimitBytes > 0 {
+			share = min(sh.opt.LimitBytes, opt.LimitBytes)
 		}
-		sh := &shelf{store: s, camera: id, opt: c, dir: filepath.Join(opt.Dir, string(id)),
-			w:      newWriter(min(pendingBytes, pendingBytesAll/int64(len(opt.Cameras)))),
-			target: min(max(share/8, minFileBytes), maxFileBytes), most: min(max(share/2, minFileBytes), 4*maxFileBytes)}
-		s.shelves[id], s.order = sh, append(s.order, sh)
-		s.list(sh)
+		sh.w = newWriter(min(pendingBytes, pendingBytesAll/int64(len(opt.Cameras))))
+		sh.target, sh.most = min(max(share/8, minFileBytes), maxFileBytes), min(max(share/2, minFileBytes), 4*maxFileBytes)
+	}
+	entries, _ := os.ReadDir(opt.Dir) // not there yet, or not to be read: then writing says why
+	for _, e := range entries {
+		if id := edge.CameraID(e.Name()); e.IsDir() && edge.ValidID(e.Name()) && s.shelves[id] == nil {
+			s.newShelf(id) // of a camera that is not recorded any more: read it, and count what it takes
+		}
 	}
 	s.device = deviceOf(opt.Dir)
 	return s
 }
 
-// list reads a shelf's directory. Files of cameras that are not recorded any more are not touched.
+func (s *Store) newShelf(id edge.CameraID) *shelf {
+	sh := &shelf{store: s, camera: id, dir: filepath.Join(s.opt.Dir, string(id))}
+	s.shelves[id], s.order = sh, append(s.order, sh)
+	s.list(sh)
+	return sh
+}
+
+// list reads a shelf's directory.
 func (s *Store) list(sh *shelf) {
 	entries, err := os.ReadDir(sh.dir)
 	if err != nil {
@@ -89,7 +100,7 @@ func (s *Store) list(sh *shelf) {
 	}
 }
 
-// Writer returns the writer of a camera, nil when the camera is not recorded.
+// Writer returns the writer of a camera, nil when it is none of Options.Cameras.
 func (s *Store) Writer(c edge.CameraID) *Writer {
 	if sh := s.shelves[c]; sh != nil {
 		return sh.w
@@ -231,5 +242,3 @@ type state struct {
 	given    uint64 // files deleted
 	unheld   uint64 // of which held ones
 }
-
-func sortedCameras(m map[edge.CameraID]Camera) []edge.CameraID { return slices.Sorted(maps.Keys(m)) }

@@ -38,15 +38,29 @@ func (s *Store) Span(c edge.CameraID) (oldest, newest time.Time, ok bool) {
 	return books[0].wall, newest, true
 }
 
-// Status returns how the recording of a camera is; ok is false when it is not recorded.
+// Bytes is how much there is of all cameras.
+func (s *Store) Bytes() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sh := range s.order {
+		for _, b := range sh.books {
+			n += b.bytes
+		}
+	}
+	return n
+}
+
+// Status returns how the recording of a camera is; ok is false when there is nothing of it and never will be.
 func (s *Store) Status(c edge.CameraID) (st Status, ok bool) {
 	sh := s.shelves[c]
 	if sh == nil {
 		return st, false
 	}
 	st.Oldest, st.Newest, _ = s.Span(c)
-	p := sh.w.counted()
-	st.Units, st.Dropped, st.DroppedGOPs = p.units, p.dropped, p.gops
+	if sh.w != nil {
+		p := sh.w.counted()
+		st.Units, st.Dropped, st.DroppedGOPs = p.units, p.dropped, p.gops
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range sh.books {
@@ -141,15 +155,17 @@ func (s *Store) changes() (out []Trouble) {
 		out = append(out, Trouble{Cameras: []edge.CameraID{c}, Reason: reason, Over: over})
 	}
 	for _, sh := range s.order {
+		if sh.w == nil {
+			continue
+		}
 		dropped := sh.w.counted().dropped
 		s.mu.Lock()
 		st := &sh.state
-		slow := dropped > st.lossy
-		if slow {
+		trouble := st.trouble
+		if trouble == "" && dropped > st.lossy {
 			st.lossy, st.lossyAt = dropped, now
 		}
-		trouble := st.trouble
-		if trouble == "" && (slow || st.reported != "" && now-st.lossyAt < slowOver) {
+		if trouble == "" && st.lossyAt > 0 && now-st.lossyAt < slowOver {
 			trouble = "the disk is too slow"
 		}
 		switch {

@@ -16,7 +16,7 @@ import (
 // Pauses after a disk refused to write.
 const (
 	firstPause = time.Second
-	longPause  = time.Minute
+	longPause  = 15 * time.Second
 )
 
 // errNoRoom is what keeps Run from writing while too little of the disk is free.
@@ -76,6 +76,9 @@ func (sh *shelf) turn(now edge.Stamp) {
 
 // ready says whether the camera is to be written, and resumes what had failed when its time has come.
 func (sh *shelf) ready(now edge.Stamp) bool {
+	if sh.w == nil {
+		return false
+	}
 	s := sh.store
 	s.mu.Lock()
 	full, failed, again := s.full, sh.state.trouble != "", now.Mono >= sh.state.retry
@@ -147,7 +150,7 @@ func reason(err error) string {
 // sync brings the camera's files to the disk, and renames those that are whole.
 func (sh *shelf) sync(now edge.Stamp) {
 	w := &sh.write
-	if w.file == nil && len(w.closed) == 0 {
+	if sh.w == nil || w.file == nil && len(w.closed) == 0 {
 		return
 	}
 	edge.Crash("segment written before sync")
@@ -158,11 +161,12 @@ func (sh *shelf) sync(now edge.Stamp) {
 	if w.dirty {
 		return
 	}
+	dropped := sh.w.counted().dropped
 	s := sh.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sh.state.trouble != "" { // it was a test, and the disk works
-		sh.state.trouble, sh.state.pause = "", 0
+		sh.state.trouble, sh.state.pause, sh.state.lossy = "", 0, dropped
 	}
 }
 

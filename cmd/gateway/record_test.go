@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/edge/local"
+	"sitewatch/video"
+	"sitewatch/video/segment"
+)
+
+// recording is a site whose camera is recorded.
+func recording(s *site) string {
+	return strings.Replace(withCamera(s), `/sub"}`, `/sub", record: continuous}`, 1) + "limits: {segments: 64MiB}\n"
+}
+
+// status asks the gateway.
+func (s *site) status() (st local.Status, err error) {
+	resp, err := http.Get("http://" + s.local + "/api/v1/status")
+	if err != nil {
+		return st, err
+	}
+	defer resp.Body.Close()
+	return st, json.NewDecoder(resp.Body).Decode(&st)
+}
+
+// recorded is what lies on the box's disk of a camera.
+func (s *site) recorded(camera edge.CameraID) (out []video.AccessUnit) {
+	s.t.Helper()
+	st := segment.Open(segment.Options{Dir: filepath.Join(s.dir, "gateway", "segments"), Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
+	rd, err := st.From(camera, edge.Stamp{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer rd.Close()
+	for {
+		u, p, err := rd.Next(s.t.Context())
+		if errors.Is(err, segment.ErrEnd) {
+			return out
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if u.Audio == nil && !p.Plausible(u) {
+			s.t.Fatalf("picture %d of %d bytes is none", len(out), len(u.Data))
+		}
+		u.Data = nil
+		out = append(out, u)
+	}
+}
+
+// TestRecordingSurvivesKills: what the status has told of is there after a kill, without a hole but that of the kill, and the next run
+// goes on and seals what the one before left.
+func TestRecordingSurvivesKills(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, recording)
+	s.start("sitesim", "camera", "--listen", s.rtsp, "--name", "stockroom")
+	plug(t, s.dir+"/panel")
+	var newest []time.Time
+	for range 2 {
+		s.startGateway()
+		began := time.Now()
+		s.until("four seconds are recorded", 40*time.Second, func() bool {
+			st, err := s.status()
+			if err != nil || len(st.Cameras) == 0 {
+				return false
+			}
+			r := st.Cameras[0].Recording
+			if r.Newest.Sub(began) < 4*time.Second {
+				return false
+			}
+			if r.Mode != "continuous" || r.Reason != "" || r.Dropped != 0 || r.Bytes == 0 || st.Segments.Bytes != r.Bytes {
+				t.Errorf("status is %+v with %+v", r, st.Segments)
+			}
+			newest = append(newest, r.Newest)
+			return true
+		})
+		s.kill("gateway")
+	}
+	units := s.recorded("stockroom")
+	if len(units) < 60 { // 8 s of 10 a second, less what a join costs
+		t.Fatalf("%d pictures are recorded, want 60 or more", len(units))
+	}
+	has := func(at time.Time) (ok bool) {
+		for _, u := range units {
+			ok = ok || u.Arrival.Wall.Sub(at).Abs() < 2*time.Millisecond
+		}
+		return ok
+	}
+	gaps := 0
+	for i, u := range units[1:] {
+		if u.PTS <= units[i].PTS {
+			t.Errorf("picture %d has PTS %d after %d", i, u.PTS, units[i].PTS)
+		}
+		if u.Arrival.Mono-units[i].Arrival.Mono > time.Second {
+			gaps++
+		}
+	}
+	if gaps > 1 {
+		t.Errorf("%d gaps, want that of the kill alone", gaps)
+	}
+	for _, at := range newest {
+		if !has(at) {
+			t.Errorf("the picture of %v, of which the status told, is not there", at)
+		}
+	}
+	sealed, err := filepath.Glob(filepath.Join(s.dir, "gateway", "segments", "stockroom", "*.seg"))
+	if err != nil || len(sealed) != 1 {
+		t.Errorf("sealed are %v, %v; want the file of the first run", sealed, err)
+	}
+}
+
+// TestRecordingThatCannotBeWritten: a shelf that is no directory ends the recording of that camera. The ring, the alarm and its clip go on,
+// and so does the recording when it can.
+func TestRecordingThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, recording)
+	s.start("sitesim", "camera", "--listen", s.rtsp, "--name", "stockroom")
+	l := plug(t, s.dir+"/panel")
+	shelf := filepath.Join(s.dir, "gateway", "segments", "stockroom")
+	if err := os.MkdirAll(filepath.Dir(shelf), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(shelf, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.startGateway()
+	failed := s.waitEvent("the recording fails", 40*time.Second, kind("task-failed"))
+	if len(failed.Cameras) != 1 || failed.Cameras[0] != "stockroom" || !strings.Contains(failed.Why, "Recording of camera stockroom") {
+		t.Errorf("event is %+v", failed)
+	}
+	if st, err := s.status(); err != nil || st.Cameras[0].Recording.Reason == "" || st.Cameras[0].Recording.Dropped == 0 || st.Cameras[0].State != local.StateConnected {
+		t.Errorf("status is %+v, %v", st.Cameras, err)
+	}
+	s.until("the ring holds the pre-alarm pictures", 40*time.Second, func() bool { return s.ringSeconds("stockroom") >= 4 })
+	l.must(blkAccount, ack)
+	l.must(blkIntruder, ack)
+	e := s.waitEvent("the alarm", 10*time.Second, kind("intruder"))
+	var c socClip
+	s.until("the clip is ready", 40*time.Second, func() bool { return s.get("/clips/"+e.Clips[0], &c) == nil && c.State == "ready" })
+	if err := os.Remove(shelf); err != nil {
+		t.Fatal(err)
+	}
+	s.waitEvent("it goes on by itself", 90*time.Second, kind("task-failed-restored"))
+	if n := s.count("task-failed"); n != 1 {
+		t.Errorf("task-failed is there %d times, want once", n)
+	}
+	if us := s.recorded("stockroom"); len(us) == 0 {
+		t.Error("nothing is recorded after it went on")
+	}
+}
