@@ -28,6 +28,7 @@ const (
 	longStorm             // so many alarms that the journal prunes what the SOC has
 	longAway              // so many alarms without a SOC that the journal must give up events
 	damaged               // the journal's file was damaged while the program was away
+	recorded              // a camera is recorded, and the program is told to stop
 	fullDisk              // the disk has no room left; needs a disk of its own, so root
 )
 
@@ -51,6 +52,9 @@ var crashPoints = []crashPoint{
 	{"gap recorded before commit", "gateway", longAway, 3},
 	{"journal migration before commit", "gateway", firstRun, 0},
 	{"reserve made before filled", "gateway", firstRun, 0},
+	{"segment written before sync", "gateway", recorded, 3},
+	{"segment sealed before rename", "gateway", recorded, 0},
+	{"segment there before its directory is synced", "gateway", recorded, 2},
 	{"reserve given up", "gateway", fullDisk, 0},
 	{"journal moved aside in part", "gateway", damaged, 4},
 	{"journal moved aside before the new one", "gateway", damaged, 0},

@@ -76,7 +76,8 @@ func (c *camera) recording() local.Recording {
 	if !ok {
 		return r
 	}
-	r.Reason, r.Oldest, r.Newest, r.Bytes, r.LimitBytes = s.Trouble, s.Oldest, s.Newest, s.Bytes, int64(c.Segments)
+	r.Reason, r.Oldest, r.Newest, r.Synced = s.Trouble, s.Oldest, s.Newest, s.Synced
+	r.Bytes, r.LimitBytes = s.Bytes, int64(c.Segments)
 	r.BytesPerSecond, r.BytesPerDay = s.BytesPerSecond, s.BytesPerSecond*(24*time.Hour).Seconds()
 	r.WrittenBytes, r.Dropped, r.DroppedGOPs = s.WrittenBytes, s.Dropped, s.DroppedGOPs
 	return r

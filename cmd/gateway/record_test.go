@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -115,6 +117,42 @@ func TestRecordingSurvivesKills(t *testing.T) {
 	sealed, err := filepath.Glob(filepath.Join(s.dir, "gateway", "segments", "stockroom", "*.seg"))
 	if err != nil || len(sealed) != 1 {
 		t.Errorf("sealed are %v, %v; want the file of the first run", sealed, err)
+	}
+}
+
+// TestKilledWhileRecording dies between each two steps of a segment. What had been synced is there each time.
+func TestKilledWhileRecording(t *testing.T) {
+	t.Parallel()
+	x := newTorture(t, newSite(t, recording))
+	x.start("sitesim", "camera", "--listen", x.rtsp, "--name", "stockroom")
+	for _, p := range of("gateway", recorded) {
+		var synced time.Time
+		x.live("gateway", x.pass(p))
+		x.until("it is recorded", 40*time.Second, func() bool {
+			st, err := x.status()
+			if err == nil && len(st.Cameras) > 0 {
+				synced = st.Cameras[0].Recording.Synced
+			}
+			return time.Since(synced) < 2*time.Second || x.ended("gateway")
+		})
+		if !x.ended("gateway") {
+			x.procs["gateway"].Process.Signal(syscall.SIGTERM)
+		}
+		x.untilDead("gateway", 30*time.Second)
+		units := x.recorded("stockroom")
+		if i := slices.IndexFunc(units, func(u video.AccessUnit) bool { return u.Arrival.Wall.Sub(synced).Abs() < 2*time.Millisecond }); i < 0 && !synced.IsZero() {
+			t.Errorf("%s: the picture of %v is not there, %d are", p.name, synced, len(units))
+		}
+	}
+}
+
+// ended says whether a program has ended by itself.
+func (s *site) ended(name string) bool {
+	select {
+	case <-s.procs[name].ended:
+		return true
+	default:
+		return false
 	}
 }
 

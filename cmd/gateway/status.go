@@ -69,7 +69,7 @@ func printStatus(w io.Writer, st local.Status) {
 	for _, c := range st.Cameras {
 		fmt.Fprintf(w, "camera   %-12s %-10s %.0f s ready %s\n", c.ID, c.State, c.RingSeconds, c.Reason)
 		if r := c.Recording; r.Mode == continuous || r.Bytes > 0 {
-			fmt.Fprintf(w, "recorded %-12s %s, %d MB, %.0f kB/s, %d left out %s\n", c.ID, recorded(r), r.Bytes>>20, r.BytesPerSecond/1000, r.Dropped, r.Reason)
+			fmt.Fprintf(w, "recorded %-12s %s, %d MB, %.0f kB/s, %d left out %s\n", c.ID, recordedSpan(r), r.Bytes>>20, r.BytesPerSecond/1000, r.Dropped, r.Reason)
 		}
 	}
 	fmt.Fprintf(w, "uplink   %-12s %-10s %s\n", st.Uplink.SOC, st.Uplink.State, st.Uplink.Reason)
@@ -88,8 +88,8 @@ func printStatus(w io.Writer, st local.Status) {
 	fmt.Fprintf(w, "disk     %s: %d of %d MB free\n", st.Disk.Path, st.Disk.FreeBytes>>20, st.Disk.TotalBytes>>20)
 }
 
-// recorded says how far back a recording reaches.
-func recorded(r local.Recording) string {
+// recordedSpan says how far back a recording reaches.
+func recordedSpan(r local.Recording) string {
 	if r.Oldest.IsZero() {
 		return "nothing yet"
 	}

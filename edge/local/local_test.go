@@ -134,7 +134,7 @@ func TestStatusIsJSON(t *testing.T) {
 // A reader of the JSON finds every time where it belongs, in one form, whatever the box's zone is.
 func TestTimesOfStatus(t *testing.T) {
 	at := time.Date(2026, 11, 23, 14, 0, 0, 7_999_999, time.FixedZone("", 2*3600))
-	full := Status{Started: at, Clock: Clock{Now: at}, Panels: []Panel{{ID: "p", LastFrame: at}}, Cameras: []Camera{{ID: "c", LastPicture: at, Recording: Recording{Oldest: at, Newest: at}}}, Uplink: Uplink{SOC: "s:1", Since: at, CertificateEnds: at}}
+	full := Status{Started: at, Clock: Clock{Now: at}, Panels: []Panel{{ID: "p", LastFrame: at}}, Cameras: []Camera{{ID: "c", LastPicture: at, Recording: Recording{Oldest: at, Newest: at, Synced: at}}}, Uplink: Uplink{SOC: "s:1", Since: at, CertificateEnds: at}}
 	unset := Status{Panels: []Panel{{ID: "p"}}, Cameras: []Camera{{ID: "c"}}, Uplink: Uplink{SOC: "s:1"}}
 	for _, tt := range []struct {
 		name string
@@ -147,7 +147,7 @@ func TestTimesOfStatus(t *testing.T) {
 	} {
 		addr := serve(t, func(o *Options) { o.Status = func(context.Context) (Status, error) { return tt.give, nil } })
 		_, _, body := get(t, "GET", addr, "/api/v1/status", "")
-		for _, key := range []string{"started_at", "now", "last_frame_at", "last_picture_at", "oldest_at", "newest_at", "since", "certificate_ends_at"} {
+		for _, key := range []string{"started_at", "now", "last_frame_at", "last_picture_at", "oldest_at", "newest_at", "synced_at", "since", "certificate_ends_at"} {
 			if want := fmt.Sprintf("%q: %q", key, tt.text); strings.Count(body, fmt.Sprintf("%q:", key)) != 1 || !strings.Contains(body, want) {
 				t.Errorf("%s: want %s once in\n%s", tt.name, want, body)
 			}
@@ -160,7 +160,7 @@ func TestTimesOfStatus(t *testing.T) {
 		want := tt.give
 		want.tidy()
 		want.Started, want.Clock.Now, want.Uplink.Since, want.Uplink.CertificateEnds = tt.back, tt.back, tt.back, tt.back
-		want.Panels, want.Cameras = []Panel{{ID: "p", LastFrame: tt.back, History: []Minute{}}}, []Camera{{ID: "c", LastPicture: tt.back, Recording: Recording{Oldest: tt.back, Newest: tt.back}}}
+		want.Panels, want.Cameras = []Panel{{ID: "p", LastFrame: tt.back, History: []Minute{}}}, []Camera{{ID: "c", LastPicture: tt.back, Recording: Recording{Oldest: tt.back, Newest: tt.back, Synced: tt.back}}}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s: read again (-want +got):\n%s", tt.name, d)
 		}

@@ -120,20 +120,21 @@ type (
 		plainRecording
 		Oldest stamp `json:"oldest_at"` // hides that of Recording
 		Newest stamp `json:"newest_at"`
+		Synced stamp `json:"synced_at"`
 	}
 )
 
 // MarshalJSON writes r with its times as stamps.
 func (r Recording) MarshalJSON() ([]byte, error) {
-	return json.Marshal(recordingJSON{plainRecording(r), stamp(r.Oldest), stamp(r.Newest)})
+	return json.Marshal(recordingJSON{plainRecording(r), stamp(r.Oldest), stamp(r.Newest), stamp(r.Synced)})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (r *Recording) UnmarshalJSON(b []byte) error {
-	v := recordingJSON{plainRecording(*r), stamp(r.Oldest), stamp(r.Newest)}
+	v := recordingJSON{plainRecording(*r), stamp(r.Oldest), stamp(r.Newest), stamp(r.Synced)}
 	err := json.Unmarshal(b, &v)
 	*r = Recording(v.plainRecording)
-	r.Oldest, r.Newest = time.Time(v.Oldest), time.Time(v.Newest)
+	r.Oldest, r.Newest, r.Synced = time.Time(v.Oldest), time.Time(v.Newest), time.Time(v.Synced)
 	return err
 }
 

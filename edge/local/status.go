@@ -95,6 +95,7 @@ type Recording struct {
 	Reason         string    `json:"reason"` // why nothing is recorded although it should be
 	Oldest         time.Time `json:"oldest_at"`
 	Newest         time.Time `json:"newest_at"`
+	Synced         time.Time `json:"synced_at"` // of the newest picture that a power cut cannot take any more
 	Bytes          int64     `json:"bytes"`
 	LimitBytes     int64     `json:"limit_bytes"` // of this camera alone; 0: only that of all
 	BytesPerSecond float64   `json:"bytes_per_second"`

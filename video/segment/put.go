@@ -118,6 +118,7 @@ func (sh *shelf) flush() error {
 	i := b.info
 	i.index, i.end = append(i.index, w.index...), w.size
 	if w.units > 0 {
+		w.newest = w.last.Arrival.Wall
 		i.units += uint64(w.units)
 		i.pts, i.mono, i.wall = w.last.PTS, w.last.Arrival.Mono, w.last.Arrival.Wall
 	}

@@ -212,6 +212,7 @@ type writing struct {
 	sound  *video.AudioParams // that the present GOP has parameters of
 	clocks edge.Stamp         // of the first unit: the wall clock must keep step with it
 	cut    bool               // the rest of the present GOP is left out
+	newest time.Time          // arrival of the last unit that was written
 	fresh  bool               // the directory does not have the file for sure yet
 	dirty  bool               // written since the last sync
 	closed []*sealing         // to be synced and renamed
@@ -234,8 +235,9 @@ type state struct {
 	trouble  string        // why nothing is recorded, "" while it is
 	retry    time.Duration // Mono at which it is tried again
 	pause    time.Duration
-	written  uint64 // bytes since Open
-	lossy    uint64 // dropped units when they were last looked at
+	written  uint64    // bytes since Open
+	synced   time.Time // arrival of the last unit that was synced
+	lossy    uint64    // dropped units when they were last looked at
 	lossyAt  time.Duration
 	reported string
 	rate     rate

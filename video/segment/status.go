@@ -10,6 +10,7 @@ import (
 // Status is what a person asks about the recording of one camera.
 type Status struct {
 	Oldest, Newest time.Time // zero: nothing is recorded
+	Synced         time.Time // of the newest unit that a power cut cannot take any more, since Open
 	Bytes          int64     // on disk
 	Files          int
 	WrittenBytes   uint64  // since Open
@@ -67,7 +68,7 @@ func (s *Store) Status(c edge.CameraID) (st Status, ok bool) {
 		st.Bytes += b.bytes
 	}
 	st.Files, st.WrittenBytes, st.Deleted, st.Trouble = len(sh.books), sh.state.written, sh.state.given, sh.state.trouble
-	st.BytesPerSecond = sh.state.rate.perSecond
+	st.BytesPerSecond, st.Synced = sh.state.rate.perSecond, sh.state.synced
 	return st, true
 }
 

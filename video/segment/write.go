@@ -124,7 +124,7 @@ func (sh *shelf) abandon() {
 		c.file.Close()
 		sh.leave(c.book)
 	}
-	*w = writing{heads: w.heads[:0], pieces: w.pieces[:0], owed: w.owed}
+	*w = writing{heads: w.heads[:0], pieces: w.pieces[:0], owed: w.owed, newest: w.newest}
 }
 
 // leave makes of a book that was being written one that a scan has to look at.
@@ -165,6 +165,7 @@ func (sh *shelf) sync(now edge.Stamp) {
 	s := sh.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sh.state.synced = w.newest
 	if sh.state.trouble != "" { // it was a test, and the disk works
 		sh.state.trouble, sh.state.pause, sh.state.lossy = "", 0, dropped
 	}
