@@ -17,6 +17,7 @@ type commands struct {
 	Capture captureCmd     `cmd:"" help:"Record a panel's line as a transcript, without its secrets."`
 	Clip    clipCmd        `cmd:"" help:"Write a kept clip as a progressive MP4 for players that know no fragments."`
 	Verify  verifyCmd      `cmd:"" help:"Walk the journal's hash chain."`
+	Eye     eyeCmd     `cmd:"" help:"Try the eye, which looks for movement, on recordings."`
 	Version cli.VersionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -8,6 +8,7 @@ package motion
 
 import (
 	"context"
+	"fmt"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -51,6 +52,18 @@ const (
 	Moved     Trouble = 2
 	Defocused Trouble = 3
 )
+
+func (t Trouble) String() string {
+	switch t {
+	case Covered:
+		return "covered"
+	case Moved:
+		return "moved"
+	case Defocused:
+		return "defocused"
+	}
+	return fmt.Sprintf("trouble(%d)", uint8(t))
+}
 
 // Message is one message of the pipe.
 type Message interface {
