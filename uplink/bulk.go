@@ -37,8 +37,8 @@ func (s *lanes) takes(p *path) {
 // waitForFile waits until there is something for the files' connection and a path that carries it. nil when ctx ends.
 func (c *Client) waitForFile(ctx context.Context) (*path, error) {
 	for {
-		changed, paths := c.o.Files.UploadsChanged(), c.lanes.watch()
-		f, ok, err := c.o.Files.NextUpload(ctx)
+		changed, grew, paths := c.o.Files.UploadsChanged(), c.o.Cuts.changed(), c.lanes.watch()
+		f, ok, err := c.waiting(ctx)
 		if ctx.Err() != nil {
 			return nil, nil
 		}
@@ -57,6 +57,7 @@ func (c *Client) waitForFile(ctx context.Context) (*path, error) {
 		}
 		select {
 		case <-changed:
+		case <-grew:
 		case <-paths:
 		case s := <-cutting:
 			select {
@@ -75,6 +76,9 @@ func (u *upload) next(ctx context.Context) (f edge.ClipFile, ok bool, err error)
 	later, newest := u.later()
 	f, ok, err = u.o.Files.NextUpload(ctx, later...)
 	ok = ok && (len(later) < laterMost || f.Seq > newest)
+	if g, grows := u.nextGrowing(later, newest); grows && err == nil && (!ok || f.Part == edge.PartClip && g.Seq > f.Seq) {
+		f, ok = g, true
+	}
 	return f, ok && u.path.Bulk.carries(f.Part), err
 }
 
@@ -86,8 +90,8 @@ func (u *upload) runRoute(ctx context.Context) error {
 	t := time.NewTimer(forever)
 	defer t.Stop()
 	for {
-		changed, paths := u.o.Files.UploadsChanged(), u.lanes.watch()
-		f, ok, err := u.o.Files.NextUpload(ctx)
+		changed, grew, paths := u.o.Files.UploadsChanged(), u.o.Cuts.changed(), u.lanes.watch()
+		f, ok, err := u.waiting(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -104,6 +108,7 @@ func (u *upload) runRoute(ctx context.Context) error {
 		t.Reset(wake)
 		select {
 		case <-changed:
+		case <-grew:
 		case <-paths:
 		case <-t.C:
 		case <-ctx.Done():

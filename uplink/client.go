@@ -47,6 +47,7 @@ type Files interface {
 type Options struct {
 	Outbox   Outbox
 	Files    Files
+	Cuts     *Cuts // nil: a clip goes when it is complete
 	Identity *Identity
 	Evidence Evidence // nil: nothing is signed
 	Paths    []Path   // at least one, the preferred first

@@ -146,6 +146,8 @@ func FuzzUploadReply(f *testing.F) {
 		{Message: &wire.UploadReply_Resume{Resume: &wire.Resume{Clip: "c", Part: 2, Offset: 1 << 62}}},
 		{Message: &wire.UploadReply_Progress{Progress: &wire.Progress{Offset: 1 << 62}}},
 		{Message: &wire.UploadReply_Stored{Stored: &wire.Stored{Clip: "d", Part: 2}}},
+		{Message: &wire.UploadReply_Resume{Resume: &wire.Resume{Clip: "d", Part: 2, Offset: 20, Sha256: []byte("x")}}},
+		{Message: &wire.UploadReply_Progress{Progress: &wire.Progress{Offset: 40}}},
 		{Message: &wire.UploadReply_Refused{Refused: &wire.Refused{Clip: "d", Part: 2, Again: true}}},
 	} {
 		b, err := proto.Marshal(m)
@@ -154,22 +156,27 @@ func FuzzUploadReply(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	file := edge.ClipFile{ID: "c", Part: edge.PartClip, SizeBytes: 100}
+	file := edge.ClipFile{ID: "c", Part: edge.PartClip, SizeBytes: 100, SHA256: [32]byte{1}}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m wire.UploadReply
 		if proto.Unmarshal(b, &m) != nil {
 			return
 		}
 		c := New(Options{Files: nothing{}, Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
-		u := &upload{Client: c, line: newLine(c.o.Clock, func() int64 { return 0 }), refused: map[edge.ClipID]refusal{}}
-		u.sent, u.taken = -1, -1
+		u := &upload{Client: c, line: newLine(c.o.Clock, func() int64 { return 0 }), refused: map[edge.ClipID]refusal{}, grown: map[edge.ClipID]growth{},
+			turns: []*turn{{file: edge.ClipFile{ID: "d", Part: edge.PartClip, SizeBytes: 50}, resumed: true, sent: 50, taken: 20}, {file: file, sent: -1, taken: -1}}}
 		for range 3 {
-			if _, err := u.reply(t.Context(), file, &m); err != nil {
+			if _, err := u.reply(t.Context(), &m); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if u.sent > file.SizeBytes || u.taken > u.sent || u.sent < -1 || u.taken < -1 {
-			t.Errorf("sent %d, taken %d of %d", u.sent, u.taken, file.SizeBytes)
+		for _, o := range u.turns {
+			if o.sent > o.file.SizeBytes || o.taken > o.sent || o.sent < -1 || o.taken < -1 {
+				t.Errorf("sent %d, taken %d of %d", o.sent, o.taken, o.file.SizeBytes)
+			}
+		}
+		if len(u.turns) > 2 || len(u.grown) > 2 || len(u.refused) > 2 {
+			t.Errorf("%d turns, %d clips that grew, %d refused", len(u.turns), len(u.grown), len(u.refused))
 		}
 	})
 }

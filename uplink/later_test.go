@@ -21,7 +21,7 @@ type backlog struct {
 func (b *backlog) NextUpload(_ context.Context, not ...edge.ClipID) (f edge.ClipFile, ok bool, err error) {
 	for i := b.n; i > 0; i-- {
 		if id := edge.ClipID(fmt.Sprint(i)); !slices.Contains(not, id) {
-			return edge.ClipFile{ID: id, Part: edge.PartClip, Seq: edge.Seq(i)}, true, nil
+			return edge.ClipFile{ID: id, Part: edge.PartClip, Seq: edge.Seq(i), SHA256: [32]byte{1}}, true, nil
 		}
 	}
 	return f, false, nil
@@ -32,7 +32,7 @@ func TestFullSOCIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files := &backlog{n: 1000}
 		c := New(Options{Outbox: &ledgerless{t, map[edge.Lane]edge.Seq{}}, Files: files, Clock: edge.NewSystemClock(), Paths: []Path{{Name: "a", SOC: []string{"soc:1"}}}})
-		u := &upload{Client: c, path: c.paths[0], refused: map[edge.ClipID]refusal{}}
+		u := &upload{Client: c, path: c.paths[0], refused: map[edge.ClipID]refusal{}, grown: map[edge.ClipID]growth{}}
 		offers := func() (n int) {
 			for {
 				f, ok, err := u.next(t.Context())

@@ -14,7 +14,7 @@ import (
 )
 
 // file uploads f, or as much of it as comes before something more urgent changes the order.
-func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struct{}) error {
+func (u *upload) file(ctx context.Context, f edge.ClipFile, changed, grew <-chan struct{}) error {
 	u.status.uploading(f.ID)
 	file, err := os.Open(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -24,26 +24,36 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 		return err // too many open files, a disk that hesitates: the evidence is still there
 	}
 	defer file.Close()
-	if err := u.offer(f); err != nil {
-		return err
-	}
-	finished := false
+	// What grows needs no new offer while it is the open one.
+	t := u.open()
+	offered := t != nil && growing(f) && growing(t.file) && t.file.ID == f.ID && t.sent <= f.SizeBytes
 	now := make(chan time.Time)
 	close(now)
 	due := time.NewTimer(replyTimeout)
 	defer due.Stop()
 	for {
-		var order <-chan struct{} // only while pieces go the order of the files matters
+		if !offered && len(u.turns) < turnsMost {
+			if err := u.offer(f, false); err != nil {
+				return err
+			}
+			offered = true
+		}
+		t := u.open()
+		var order, more <-chan struct{} // only while pieces go the order of the files matters
 		size, wait, ok := 0, replyTimeout, false
-		if u.taken >= 0 && !finished {
-			if u.sent == f.SizeBytes {
+		if offered && t.sent >= 0 && !t.finished {
+			t.file = f
+			if t.sent == f.SizeBytes {
+				if growing(f) {
+					return nil
+				}
 				if err := u.finish(ctx, f); err != nil {
 					return err
 				}
-				finished = true
+				t.finished = true
 				continue
 			}
-			order = changed
+			order, more = changed, grew
 			if n, w, may := u.line.next(); may {
 				size, wait, ok = n, w, true
 			}
@@ -55,14 +65,19 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 		}
 		select {
 		case m := <-u.replies:
-			if done, err := u.reply(ctx, f, m); done || err != nil {
+			if done, err := u.reply(ctx, m); offered && done || err != nil {
 				return err
 			}
 		case <-order:
-			if again, err := u.overtaken(ctx, f); again || err != nil {
+			changed = u.o.Files.UploadsChanged()
+			if f, ok, err = u.goesOn(ctx, f); !ok || err != nil {
 				return err // the SOC keeps what it has; the offer comes again later
 			}
-			changed = u.o.Files.UploadsChanged()
+		case <-more:
+			grew = u.o.Cuts.changed()
+			if f, ok, err = u.goesOn(ctx, f); !ok || err != nil {
+				return err
+			}
 		case <-at:
 			if !ok {
 				return errSilent
@@ -70,7 +85,7 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 			if u.line.yield(ctx) != nil {
 				return nil
 			}
-			if err := u.chunk(file, f, size); errors.Is(err, errShort) {
+			if err := u.chunk(file, t, size); errors.Is(err, errShort) {
 				return u.giveUp(ctx, f, err.Error())
 			} else if err != nil {
 				return err
@@ -81,34 +96,24 @@ func (u *upload) file(ctx context.Context, f edge.ClipFile, changed <-chan struc
 	}
 }
 
-func (u *upload) offer(f edge.ClipFile) error {
-	u.line.forget()
-	u.sent, u.taken = -1, -1 // until Resume says from where
-	return u.send(&wire.UploadRequest{Message: &wire.UploadRequest_Offer{Offer: &wire.Offer{
-		Clip: string(f.ID), Part: wire.Part(f.Part), Camera: string(f.Camera), Journal: string(u.o.Outbox.ID()),
-		Seq: uint64(f.Seq), Size: f.SizeBytes, Sha256: f.SHA256[:],
-		Signed: u.o.Evidence != nil && f.Part == edge.PartClip,
-	}}})
-}
-
-// overtaken says whether another file has become more urgent than f.
-func (u *upload) overtaken(ctx context.Context, f edge.ClipFile) (bool, error) {
+// goesOn says whether f is still the most urgent file, and, of a clip that grows, how long it is by now.
+func (u *upload) goesOn(ctx context.Context, f edge.ClipFile) (edge.ClipFile, bool, error) {
 	next, ok, err := u.next(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return true, nil
+			return f, false, nil
 		}
-		return false, local("read what to upload", err)
+		return f, false, local("read what to upload", err)
 	}
-	return !ok || next.ID != f.ID || next.Part != f.Part, nil
+	return next, ok && next.ID == f.ID && next.Part == f.Part && growing(next) == growing(f) && next.SizeBytes >= f.SizeBytes, nil
 }
 
 var errShort = errors.New("the file is shorter than the journal says")
 
-// chunk sends the next piece of the file.
-func (u *upload) chunk(file *os.File, f edge.ClipFile, size int) error {
-	b := make([]byte, min(int64(size), f.SizeBytes-u.sent))
-	n, err := file.ReadAt(b, u.sent)
+// chunk sends the next piece of the open file.
+func (u *upload) chunk(file *os.File, t *turn, size int) error {
+	b := make([]byte, min(int64(size), t.file.SizeBytes-t.sent))
+	n, err := file.ReadAt(b, t.sent)
 	if n < len(b) {
 		if err == io.EOF {
 			return errShort
@@ -116,53 +121,15 @@ func (u *upload) chunk(file *os.File, f edge.ClipFile, size int) error {
 		return fmt.Errorf("read a file for the SOC: %w", err)
 	}
 	u.line.sent(n) // before it is sent: the SOC's word of it may be faster than our return
-	if err := u.send(&wire.UploadRequest{Message: &wire.UploadRequest_Chunk{Chunk: &wire.Chunk{Offset: u.sent, Data: b}}}); err != nil {
+	if err := u.send(&wire.UploadRequest{Message: &wire.UploadRequest_Chunk{Chunk: &wire.Chunk{Offset: t.sent, Data: b}}}); err != nil {
 		return err
 	}
-	u.sent += int64(n)
+	t.sent += int64(n)
+	if growing(t.file) {
+		u.grow(t.file.ID, func(g *growth) { g.sent = t.sent })
+	}
 	u.status.uploaded(n)
 	return nil
-}
-
-// reply handles one answer of the SOC; done ends the file.
-func (u *upload) reply(ctx context.Context, f edge.ClipFile, m *wire.UploadReply) (done bool, err error) {
-	switch v := m.GetMessage().(type) {
-	case *wire.UploadReply_Resume:
-		if !u.about(f, v.Resume.GetClip(), v.Resume.GetPart()) || u.taken >= 0 || v.Resume.GetOffset() < 0 || v.Resume.GetOffset() > f.SizeBytes {
-			u.status.ignored()
-			return false, nil
-		}
-		u.sent, u.taken = v.Resume.GetOffset(), v.Resume.GetOffset()
-	case *wire.UploadReply_Progress:
-		if o := v.Progress.GetOffset(); u.taken >= 0 && o > u.taken && o <= u.sent {
-			u.line.taken(o-u.taken, time.Duration(v.Progress.GetMonoNs()))
-			u.taken = o
-		}
-	case *wire.UploadReply_Stored:
-		if !u.about(f, v.Stored.GetClip(), v.Stored.GetPart()) {
-			u.status.ignored()
-			return false, nil
-		}
-		edge.Crash("upload stored before row")
-		if err := u.o.Files.UploadDone(ctx, f.ID, f.Part); err != nil {
-			return true, local("keep that a file is stored", err)
-		}
-		delete(u.refused, f.ID)
-		u.status.stored()
-		return true, nil
-	case *wire.UploadReply_Refused:
-		if !u.about(f, v.Refused.GetClip(), v.Refused.GetPart()) {
-			u.status.ignored()
-			return false, nil
-		}
-		return true, u.refuse(ctx, f, v.Refused)
-	}
-	return false, nil
-}
-
-// about says whether an answer is for the open offer: one for an earlier offer may still be on its way.
-func (u *upload) about(f edge.ClipFile, id string, part wire.Part) bool {
-	return id == string(f.ID) && part == wire.Part(f.Part)
 }
 
 // refuse takes a refusal, for good or for now: a file that the SOC has no room for comes again after a while, and does not keep
@@ -170,6 +137,10 @@ func (u *upload) about(f edge.ClipFile, id string, part wire.Part) bool {
 func (u *upload) refuse(ctx context.Context, f edge.ClipFile, r *wire.Refused) error {
 	if !r.GetAgain() {
 		delete(u.refused, f.ID)
+		if growing(f) {
+			u.grow(f.ID, func(g *growth) { g.refused = true })
+			return nil
+		}
 		return u.giveUp(ctx, f, "the SOC refused it: "+wire.Text(r.GetReason()))
 	}
 	// A SOC that is full for a day gets the file the day after: it is never given up while the SOC would take it.
@@ -188,7 +159,12 @@ func (u *upload) refuse(ctx context.Context, f edge.ClipFile, r *wire.Refused) e
 	return nil
 }
 
+// giveUp is for a file that cannot be read. A clip that grows may just have been completed: it comes again.
 func (u *upload) giveUp(ctx context.Context, f edge.ClipFile, reason string) error {
+	if growing(f) {
+		u.o.Cuts.gone(f.ID)
+		return nil
+	}
 	u.o.Log.Warn("a file does not reach the SOC", "clip", f.ID, "camera", f.Camera, "err", reason)
 	if err := u.o.Files.UploadRefused(ctx, f.ID, f.Part, reason); err != nil {
 		return local("keep that a file is refused", err)

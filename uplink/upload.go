@@ -22,9 +22,8 @@ type upload struct {
 	stream  grpc.BidiStreamingClient[wire.UploadRequest, wire.UploadReply]
 	replies chan *wire.UploadReply  // unbuffered: read between chunks
 	refused map[edge.ClipID]refusal // clips that the SOC wants later
-
-	// Of the open offer: offsets of the file up to which it is sent, and taken by the SOC; -1 before it has said from where.
-	sent, taken int64
+	grown   map[edge.ClipID]growth  // clips that are being cut, or were
+	turns   []*turn                 // offers, as far as the SOC has something to say of them
 }
 
 // refusal is a clip that this session was told to come again with.
@@ -65,7 +64,7 @@ func (c *Client) runUpload(ctx context.Context) error {
 		}
 		return err
 	}
-	u := &upload{Client: c, path: p, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), refused: map[edge.ClipID]refusal{}}
+	u := &upload{Client: c, path: p, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), refused: map[edge.ClipID]refusal{}, grown: map[edge.ClipID]growth{}}
 	g.Go(func() error {
 		for {
 			m, err := stream.Recv()
@@ -88,7 +87,7 @@ func (c *Client) runUpload(ctx context.Context) error {
 
 func (u *upload) run(ctx context.Context) error {
 	for {
-		changed := u.o.Files.UploadsChanged()
+		changed, grew := u.o.Files.UploadsChanged(), u.o.Cuts.changed()
 		if err := u.tellCutting(); err != nil {
 			return err
 		}
@@ -99,7 +98,7 @@ func (u *upload) run(ctx context.Context) error {
 		case err != nil:
 			return local("read what to upload", err)
 		case ok:
-			if err := u.file(ctx, f, changed); err != nil {
+			if err := u.file(ctx, f, changed, grew); err != nil {
 				return err
 			}
 			continue
@@ -108,13 +107,16 @@ func (u *upload) run(ctx context.Context) error {
 		again := time.NewTimer(u.soonest())
 		select {
 		case <-changed:
+		case <-grew:
 		case <-again.C:
 		case s := <-u.cutting:
 			if err := u.sendState(s); err != nil {
 				return err
 			}
-		case <-u.replies: // nothing is open: the SOC has nothing to say
-			u.status.ignored()
+		case m := <-u.replies: // of clips that grow
+			if _, err := u.reply(ctx, m); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return nil
 		}

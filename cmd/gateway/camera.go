@@ -67,7 +67,7 @@ func (b *box) wireCameras() error {
 		clips[cfg.ID] = clip.Camera{Ring: c.ring, Trouble: c.source.Trouble}
 	}
 	b.cutter = clip.New(clip.Options{Dir: b.journal.ClipDir(), Cameras: clips, Jobs: b.journal, Eye: b.eye, Clock: b.clock, Log: b.log,
-		Cutting: b.cutting})
+		Cutting: b.cutting, Growing: b.growing})
 	return nil
 }
 
@@ -169,4 +169,9 @@ func (b *box) cutting(c edge.ClipRef) {
 	if client := b.client.Load(); client != nil {
 		client.Cutting(c.ID, c.Camera)
 	}
+}
+
+// growing lets the SOC have a clip while it is being cut.
+func (b *box) growing(g clip.Growth) {
+	b.cuts.Grew(edge.ClipFile{ID: g.Ref.ID, Camera: g.Ref.Camera, Seq: g.Seq, Path: g.Path, SizeBytes: g.SizeBytes})
 }

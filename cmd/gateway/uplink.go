@@ -23,7 +23,7 @@ func (b *box) runUplink(ctx context.Context) error {
 	if err != nil || id == nil {
 		return err
 	}
-	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Evidence: b.journal, Identity: id, Paths: b.paths(), Clock: b.clock, Log: b.log,
+	c := uplink.New(uplink.Options{Outbox: b.journal, Files: b.journal, Cuts: &b.cuts, Evidence: b.journal, Identity: id, Paths: b.paths(), Clock: b.clock, Log: b.log,
 		Kind: b.cfg.Site.Kind, Name: b.cfg.Site.Name, Version: cli.Version, Report: b.desk.Report, Command: b.command,
 		LostPaths: b.lostPaths(), Limit: b.bulkLimit})
 	b.client.Store(c)

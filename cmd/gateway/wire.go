@@ -47,6 +47,7 @@ type box struct {
 	motions  *motions    // nil without cameras
 	cutter   *clip.Cutter
 	segments *segment.Store                // nil: nothing is recorded, nor was
+	cuts     uplink.Cuts                   // clips that grow, for the client
 	client   atomic.Pointer[uplink.Client] // nil until the box is enrolled
 	pages    *local.Server
 	tree     atomic.Pointer[supervise.Tree]

@@ -22,6 +22,8 @@ const (
 	tidyEvery = 24 * time.Hour     // how often the folder is gone through
 	partMost  = 7 * 24 * time.Hour // how old a part may be of which nothing has come since
 	partExt   = ".part"
+	growExt   = ".grow" + partExt // of a clip that came while it was being cut
+	growAhead = 32 << 20          // bytes that a clip which is being cut is thought to lack
 	badExt    = ".bad"
 )
 
@@ -85,12 +87,12 @@ func (s *store) reserve(in *incoming) (old *incoming, err error) {
 	return old, nil
 }
 
-// keep counts a file that is complete.
-func (s *store) keep(site edge.SiteID, size int64) {
+// count adds to what a site has.
+func (s *store) count(site edge.SiteID, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept[site] += size
-	s.fresh[site] += size
+	s.kept[site] += n
+	s.fresh[site] += n
 }
 
 // runTidy goes through the folder at once and then daily, until ctx ends.
@@ -130,10 +132,11 @@ func (s *store) tidy(ctx context.Context, clips ledger.Ledger, now time.Time) (r
 			if err != nil {
 				return err
 			}
+			grown := strings.HasSuffix(d.Name(), growExt)
+			if grown || !strings.HasSuffix(d.Name(), partExt) && fi.ModTime().Before(now) { // otherwise it is in fresh
+				found[site] += fi.Size()
+			}
 			if !strings.HasSuffix(d.Name(), partExt) {
-				if fi.ModTime().Before(now) { // otherwise it is in fresh
-					found[site] += fi.Size()
-				}
 				return nil
 			}
 			gone, err := s.abandoned(ctx, clips, d.Name(), now.Sub(fi.ModTime()))
@@ -143,6 +146,9 @@ func (s *store) tidy(ctx context.Context, clips ledger.Ledger, now time.Time) (r
 			done, err := s.removePart(filepath.Join(s.dir, string(site), d.Name()))
 			if done {
 				removed++
+				if grown {
+					found[site] -= fi.Size()
+				}
 			}
 			return err
 		})
@@ -159,13 +165,15 @@ func (s *store) tidy(ctx context.Context, clips ledger.Ledger, now time.Time) (r
 }
 
 // abandoned says that no box will go on with a part: nothing has come of it for long, or the ledger says that the clip is lost
-// or, when it is of the clip itself, ready.
+// or, when it is of the clip itself, ready. What came of a clip while it was being cut goes in the last case only: it may be all
+// that there will ever be.
 func (s *store) abandoned(ctx context.Context, clips ledger.Ledger, name string, age time.Duration) (bool, error) {
 	id, rest, _ := strings.Cut(name, ".")
 	if !wire.ValidID(id) {
 		return false, nil // not ours
 	}
-	if age > partMost {
+	grown := strings.HasSuffix(rest, strings.TrimPrefix(growExt, "."))
+	if age > partMost && !grown {
 		return true, nil
 	}
 	c, err := clips.Clip(ctx, edge.ClipID(id))
@@ -175,7 +183,7 @@ func (s *store) abandoned(ctx context.Context, clips ledger.Ledger, name string,
 	if err != nil {
 		return false, err
 	}
-	return c.State == ledger.ClipLost || c.State == ledger.ClipReady && strings.HasPrefix(rest, "mp4."), nil
+	return c.State == ledger.ClipLost && !grown || c.State == ledger.ClipReady && strings.HasPrefix(rest, "mp4."), nil
 }
 
 // removePart removes a part that is not open.

@@ -10,12 +10,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"sitewatch/edge"
 	"sitewatch/uplink/durable"
+	"sitewatch/uplink/wire"
 )
 
 // ClipPath is where a file of a clip is under the folder of clips. site and id must be valid.
@@ -37,8 +39,8 @@ type store struct {
 	mu    sync.Mutex
 	open  map[string]*incoming // by final path: the newest stream that offers a file has it
 	wrong map[string]int       // files that came with a wrong digest, how often
-	kept  usage                // files that are complete
-	fresh usage                // those that were finished since the present count of all began
+	kept  usage                // files that are complete, and what has come of clips that grow
+	fresh usage                // what of it has come since the present count of all began
 }
 
 var (
@@ -67,42 +69,57 @@ type incoming struct {
 	site  edge.SiteID
 	final string
 	part  string
-	want  [32]byte
-	size  int64
+	grown bool         // the part is of a clip that came while it was being cut
 	left  atomic.Int64 // bytes that are still to come, for the store to read
 
-	mu     sync.Mutex
-	f      *os.File // nil: finished, failed or taken over
-	offset int64
-	asked  int64 // offset at which the disk was last asked for room
-	sum    hash.Hash
+	mu      sync.Mutex
+	f       *os.File // nil: finished, failed or taken over
+	growing bool     // its size and digest are not known yet
+	want    [32]byte
+	size    int64
+	offset  int64
+	counted int64 // bytes that its site's share has already
+	asked   int64 // offset at which the disk was last asked for room
+	sum     hash.Hash
 }
 
-// begin opens the part of a file, where an earlier stream left it. done means that the file is here in full already. right is
-// the digest of a file that may stay when another is offered, empty for none: any other is not what it should be, and goes.
-func (s *store) begin(site edge.SiteID, final string, size int64, want [32]byte, right []byte) (in *incoming, done bool, err error) {
-	if err := os.MkdirAll(filepath.Dir(final), 0o750); err != nil {
+// offered is a file that a box has.
+type offered struct {
+	site          edge.SiteID
+	final         string // where it is to be
+	size          int64
+	want          [32]byte
+	right         []byte // the digest of a file that may stay when another is offered, empty for none: any other goes
+	growing, anew bool
+}
+
+// begin opens the part of a file, where an earlier stream left it. done means that the file is here in full already.
+func (s *store) begin(o offered) (in *incoming, done bool, err error) {
+	if err := os.MkdirAll(filepath.Dir(o.final), 0o750); err != nil {
 		return nil, false, err
 	}
-	there, err := fileDigest(final)
+	there, err := fileDigest(o.final)
 	switch {
 	case err != nil:
 		return nil, false, err
-	case bytes.Equal(there, want[:]):
+	case o.growing && there != nil:
+		return nil, false, errDiffers
+	case o.growing:
+	case bytes.Equal(there, o.want[:]):
 		return nil, true, nil
-	case there != nil && bytes.Equal(there, right):
+	case there != nil && bytes.Equal(there, o.right):
 		return nil, false, errDiffers
 	case there != nil: // restored from a backup that was cut short, or rotten: kept for who wants to know, out of the way
-		if err := durable.Rename(final, final+badExt); err != nil {
+		if err := durable.Rename(o.final, o.final+badExt); err != nil {
 			return nil, false, err
 		}
 	}
-	in = &incoming{st: s, site: site, final: final, size: size, want: want, sum: sha256.New()}
-	// The digest is in the part's name: what is left of another file under the same id is never continued.
-	in.part = fmt.Sprintf("%s.%x%s", final, want[:4], partExt)
-	in.left.Store(size)
-	if fi, err := os.Stat(in.part); err == nil && fi.Size() <= size {
-		in.left.Store(size - fi.Size())
+	in = &incoming{st: s, site: o.site, final: o.final, size: o.size, want: o.want, growing: o.growing, sum: sha256.New()}
+	in.part = s.partOf(o)
+	in.grown = strings.HasSuffix(in.part, growExt)
+	in.left.Store(in.rest())
+	if fi, err := os.Stat(in.part); err == nil && fi.Size() <= o.size && !o.growing {
+		in.left.Store(o.size - fi.Size())
 	}
 	old, err := s.reserve(in)
 	if err != nil {
@@ -111,7 +128,7 @@ func (s *store) begin(site edge.SiteID, final string, size int64, want [32]byte,
 	if old != nil {
 		old.close()
 	}
-	s.sweep(final, in.part)
+	s.sweep(o.final, in.part)
 	defer func() {
 		if err != nil {
 			s.forget(in)
@@ -123,21 +140,51 @@ func (s *store) begin(site edge.SiteID, final string, size int64, want [32]byte,
 	if in.f, err = os.OpenFile(in.part, os.O_CREATE|os.O_RDWR, 0o640); err != nil {
 		return in, false, err
 	}
-	if in.offset, err = io.Copy(in.sum, in.f); err == nil && in.offset > size {
-		in.offset = 0
-		in.sum.Reset()
-		if err = in.f.Truncate(0); err == nil {
-			_, err = in.f.Seek(0, io.SeekStart)
-		}
-	}
-	if err != nil {
+	if err = in.resume(o.anew); err != nil {
 		in.f.Close()
 		in.f = nil
 		return in, false, err
 	}
-	in.left.Store(size - in.offset)
-	in.asked = in.offset
 	return in, false, nil
+}
+
+// resume reads what there is of the part, as far as it is of use.
+func (in *incoming) resume(anew bool) error {
+	fi, err := in.f.Stat()
+	if err != nil {
+		return err
+	}
+	have := fi.Size()
+	if in.grown {
+		in.counted = have
+	}
+	if anew || have > in.size {
+		keep := int64(0)
+		if in.grown && !in.growing && !anew { // the box was killed, and has less than it had sent
+			keep = in.size
+		}
+		if err := in.f.Truncate(keep); err != nil {
+			return err
+		}
+		if in.grown {
+			in.st.count(in.site, keep-have)
+			in.counted = keep
+		}
+	}
+	if in.offset, err = io.Copy(in.sum, in.f); err != nil {
+		return err
+	}
+	in.left.Store(in.rest())
+	in.asked = in.offset
+	return nil
+}
+
+// rest is how many bytes are to be kept free for the file.
+func (in *incoming) rest() int64 {
+	if in.growing {
+		return growAhead
+	}
+	return in.size - in.offset
 }
 
 // sweep removes parts of other files that were offered under the same name.
@@ -160,7 +207,7 @@ func (in *incoming) write(offset int64, data []byte) (int64, error) {
 	switch {
 	case in.f == nil:
 		return 0, errTaken
-	case offset != in.offset || int64(len(data)) > in.size-offset:
+	case offset != in.offset || int64(len(data)) > in.most()-offset:
 		return 0, errProtocol
 	}
 	if in.offset-in.asked >= askEvery {
@@ -172,7 +219,11 @@ func (in *incoming) write(offset int64, data []byte) (int64, error) {
 	n, err := in.f.Write(data)
 	in.sum.Write(data[:n])
 	in.offset += int64(n)
-	in.left.Store(in.size - in.offset)
+	in.left.Store(in.rest())
+	if in.grown {
+		in.st.count(in.site, int64(n))
+		in.counted += int64(n)
+	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return in.offset, errFull
 	}
@@ -186,7 +237,7 @@ func (in *incoming) finish() error {
 	if in.f == nil {
 		return errTaken
 	}
-	if in.offset != in.size {
+	if in.growing || in.offset != in.size {
 		return errProtocol
 	}
 	f := in.f
@@ -195,6 +246,7 @@ func (in *incoming) finish() error {
 	if !bytes.Equal(in.sum.Sum(nil), in.want[:]) {
 		f.Close()
 		os.Remove(in.part)
+		in.st.count(in.site, -in.counted)
 		return errDigest
 	}
 	err := f.Sync()
@@ -203,14 +255,23 @@ func (in *incoming) finish() error {
 	}
 	if err != nil {
 		os.Remove(in.part) // after a failed fsync nobody knows what is on the disk
+		in.st.count(in.site, -in.counted)
 		return err
 	}
 	edge.Crash("soc digest checked before rename")
 	if err := durable.Rename(in.part, in.final); err != nil {
 		return err
 	}
-	in.st.keep(in.site, in.size)
+	in.st.count(in.site, in.size-in.counted)
 	return nil
+}
+
+// most is how large the file may become.
+func (in *incoming) most() int64 {
+	if in.growing {
+		return wire.MaxClipBytes
+	}
+	return in.size
 }
 
 // close leaves the part for a later stream.
@@ -241,6 +302,11 @@ func (s *store) mismatched(final string) (again bool) {
 	}
 	s.wrong[final]++
 	return s.wrong[final] < maxWrong
+}
+
+// digestPart is where the bytes of a finished file go.
+func digestPart(final string, sha [32]byte) string {
+	return fmt.Sprintf("%s.%x%s", final, sha[:4], partExt)
 }
 
 // fileDigest is that of the file, nil when there is none.

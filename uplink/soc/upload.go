@@ -35,6 +35,8 @@ type receiving struct {
 	size   int64
 	in     *incoming     // nil: no offer is open
 	whole  bool          // the offered file is here already, and its manifest may still come
+	parked []*incoming   // growing clips that have been offered before it, the oldest first
+	have   int64         // offset up to which the open file has been taken
 	told   int64         // offset of the last Progress
 	at     time.Duration // Mono of the last Progress
 }
@@ -54,33 +56,41 @@ func (s *Server) Upload(stream uploadStream) error {
 		if err != nil {
 			return ended(err)
 		}
-		switch v := m.GetMessage().(type) {
-		case *wire.UploadRequest_Offer:
-			err = u.offer(stream.Context(), v.Offer)
-		case *wire.UploadRequest_Chunk:
-			err = u.chunk(v.Chunk)
-		case *wire.UploadRequest_Finish:
-			err = u.finish(stream.Context(), v.Finish)
-		case *wire.UploadRequest_ClipState:
-			err = u.state(stream.Context(), v.ClipState)
-		}
-		if err != nil {
+		if err := u.take(stream.Context(), m); err != nil {
 			return err
 		}
 	}
 }
 
-// drop ends the open offer; what has come of it stays for the next.
-func (u *receiving) drop() {
-	u.whole = false
-	if u.in != nil {
-		u.in.close()
-		u.in = nil
+// take handles one message. What a newer box says beyond what we know is left alone.
+func (u *receiving) take(ctx context.Context, m *wire.UploadRequest) error {
+	switch v := m.GetMessage().(type) {
+	case *wire.UploadRequest_Offer:
+		return u.offer(ctx, v.Offer)
+	case *wire.UploadRequest_Chunk:
+		return u.chunk(v.Chunk)
+	case *wire.UploadRequest_Finish:
+		return u.finish(ctx, v.Finish)
+	case *wire.UploadRequest_ClipState:
+		return u.state(ctx, v.ClipState)
 	}
+	return nil
+}
+
+// drop ends all that is open; what has come of it stays for the next stream.
+func (u *receiving) drop() {
+	for _, in := range append(u.parked, u.in) {
+		if in != nil {
+			in.close()
+		}
+	}
+	u.in, u.parked = nil, nil
 }
 
 func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
-	u.drop()
+	if err := u.leave(); err != nil {
+		return err
+	}
 	part, ok := wire.PartOf(o.GetPart())
 	u.id, u.part, u.size = edge.ClipID(o.GetClip()), part, o.GetSize()
 	limit := int64(wire.MaxClipBytes)
@@ -92,17 +102,26 @@ func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
 		return u.refuse("offer", "the clip's id is not 32 hex digits", false)
 	case !ok:
 		return u.refuse("offer", "a clip has a still and a clip, nothing else", false)
-	case u.size <= 0 || u.size > limit:
+	case o.GetGrowing() && part != edge.PartClip:
+		return u.refuse("offer", "a still does not grow", false)
+	case u.size < 0 || u.size == 0 && !o.GetGrowing() || u.size > limit:
 		return u.refuse("offer", "the size is not between 1 byte and the limit", false)
-	case len(o.GetSha256()) != len(u.sha):
+	case len(o.GetSha256()) != len(u.sha) && !o.GetGrowing():
 		return u.refuse("offer", "the digest is not 32 bytes", false)
 	case !edge.ValidID(o.GetCamera()) || !wire.ValidID(o.GetJournal()) || o.GetSeq() == 0 || o.GetSeq() > 1<<62:
 		return u.refuse("offer", "the camera, journal or seq is not valid", false)
 	}
-	u.sha = [32]byte(o.GetSha256())
-	c, err := u.o.Ledger.ClipOffered(ctx, ledger.ClipOffer{Site: u.site, ID: u.id, Part: part,
-		Camera: edge.CameraID(o.GetCamera()), Journal: edge.JournalID(o.GetJournal()), Seq: edge.Seq(o.GetSeq())})
+	f := offered{site: u.site, final: ClipPath(u.o.Clips, u.site, u.id, part), size: u.size, growing: o.GetGrowing(), anew: o.GetAnew()}
+	if !f.growing {
+		f.want = [32]byte(o.GetSha256())
+	}
+	u.sha = f.want
+	parked := u.unpark(f.final)
+	c, err := u.clipOf(ctx, o, parked != nil)
 	switch {
+	case err != nil && parked != nil:
+		parked.close()
+		return u.broke(ctx, err)
 	case errors.Is(err, ledger.ErrForeign):
 		return u.refuse("foreign", "the clip belongs to another site", false)
 	case errors.Is(err, ledger.ErrUnasked):
@@ -110,11 +129,14 @@ func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
 	case err != nil:
 		return u.broke(ctx, err)
 	}
-	if fact := factOf(c, part); len(fact) > 0 && !bytes.Equal(fact, u.sha[:]) {
+	if fact := factOf(c, part); !f.growing && len(fact) > 0 && !bytes.Equal(fact, u.sha[:]) {
+		if parked != nil {
+			parked.close()
+		}
 		return u.refuse("digest", "the digest is not the one in the box's journal", false)
 	}
-	path := ClipPath(u.o.Clips, u.site, u.id, part)
-	in, done, err := u.store.begin(u.site, path, u.size, u.sha, u.right(c))
+	f.right = u.right(c)
+	in, done, err := u.open(f, parked)
 	switch {
 	case errors.Is(err, errFull), errors.Is(err, errShare):
 		return u.refuse("full", err.Error(), true)
@@ -129,15 +151,47 @@ func (u *receiving) offer(ctx context.Context, o *wire.Offer) error {
 			return u.stored(ctx)
 		}
 		u.whole = true
-		return u.resume(u.size)
+		return u.resume(u.size, nil)
 	}
-	u.in, u.told = in, in.offset
-	return u.resume(in.offset)
+	offset, sum := in.digest()
+	if in.grown && offset > 0 {
+		edge.Crash("soc growing clip taken up")
+	} else {
+		sum = nil
+	}
+	u.in, u.have, u.told = in, offset, offset
+	return u.resume(offset, sum)
 }
 
-func (u *receiving) resume(offset int64) error {
+func (u *receiving) resume(offset int64, sum []byte) error {
 	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Resume{Resume: &wire.Resume{
-		Clip: string(u.id), Part: wire.Part(u.part), Offset: offset}}})
+		Clip: string(u.id), Part: wire.Part(u.part), Offset: offset, Sha256: sum}}})
+}
+
+// clipOf is what the ledger knows of an offered clip. Of one that this stream has left open there is a row, and nothing to write.
+func (u *receiving) clipOf(ctx context.Context, o *wire.Offer, known bool) (ledger.Clip, error) {
+	switch {
+	case known && o.GetGrowing():
+		return ledger.Clip{}, nil
+	case known:
+		return u.o.Ledger.Clip(ctx, u.id)
+	}
+	return u.o.Ledger.ClipOffered(ctx, ledger.ClipOffer{Site: u.site, ID: u.id, Part: u.part,
+		Camera: edge.CameraID(o.GetCamera()), Journal: edge.JournalID(o.GetJournal()), Seq: edge.Seq(o.GetSeq())})
+}
+
+// open opens an offered file, or the growing clip that this stream has left open.
+func (u *receiving) open(f offered, parked *incoming) (in *incoming, done bool, err error) {
+	if parked != nil {
+		if ok, err := parked.goOn(f); ok || err != nil {
+			if err != nil {
+				parked.close()
+			}
+			return parked, false, err
+		}
+		parked.close()
+	}
+	return u.store.begin(f)
 }
 
 // right is the digest of a file that is here and may stay, empty when none may: the one that the ledger says was stored, unless
@@ -174,16 +228,23 @@ func (u *receiving) chunk(c *wire.Chunk) error {
 	case errors.Is(err, errTaken):
 		return status.Error(codes.Aborted, err.Error())
 	case errors.Is(err, errFull):
-		u.drop()
+		u.in.close()
+		u.in = nil
 		return u.refuse("full", err.Error(), true)
 	case err != nil:
 		return u.broke(u.stream.Context(), err)
 	}
 	u.metrics.bytes.Add(float64(len(c.GetData())))
-	now := u.o.Clock.Now().Mono
-	if offset-u.told < progressBytes && now-u.at < progressEvery && offset < u.size {
+	u.have = offset
+	if offset-u.told < progressBytes && u.o.Clock.Now().Mono-u.at < progressEvery && offset < u.size {
 		return nil
 	}
+	return u.progress(offset)
+}
+
+// progress tells how far the open file is.
+func (u *receiving) progress(offset int64) error {
+	now := u.o.Clock.Now().Mono
 	u.told, u.at = offset, now
 	return u.reply(&wire.UploadReply{Message: &wire.UploadReply_Progress{Progress: &wire.Progress{Offset: offset, MonoNs: int64(now)}}})
 }

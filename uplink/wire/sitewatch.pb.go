@@ -1607,17 +1607,19 @@ func (*UploadReply_Stored) isUploadReply_Message() {}
 
 func (*UploadReply_Refused) isUploadReply_Message() {}
 
-// Offer names a finished file of the box. A new one ends the one before it; what came of that stays at the SOC.
+// Offer names a file of the box. A new one ends the one before it; what came of that stays at the SOC.
 type Offer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Clip          string                 `protobuf:"bytes,1,opt,name=clip,proto3" json:"clip,omitempty"` // 32 hex digits
 	Part          Part                   `protobuf:"varint,2,opt,name=part,proto3,enum=sitewatch.uplink.v1.Part" json:"part,omitempty"`
 	Camera        string                 `protobuf:"bytes,3,opt,name=camera,proto3" json:"camera,omitempty"`
 	Journal       string                 `protobuf:"bytes,4,opt,name=journal,proto3" json:"journal,omitempty"`
-	Seq           uint64                 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"` // of the event that asked for the clip
-	Size          int64                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
-	Sha256        []byte                 `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`   // 32 bytes
-	Signed        bool                   `protobuf:"varint,30,opt,name=signed,proto3" json:"signed,omitempty"` // the box's manifest may come with Finish
+	Seq           uint64                 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`         // of the event that asked for the clip
+	Size          int64                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`       // of a clip that grows: so far
+	Sha256        []byte                 `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`    // 32 bytes; empty while the clip grows
+	Growing       bool                   `protobuf:"varint,8,opt,name=growing,proto3" json:"growing,omitempty"` // a clip that is still being cut: it has no Finish, and is offered again when it is complete
+	Anew          bool                   `protobuf:"varint,9,opt,name=anew,proto3" json:"anew,omitempty"`       // what came of the clip before is of no use
+	Signed        bool                   `protobuf:"varint,30,opt,name=signed,proto3" json:"signed,omitempty"`  // the box's manifest may come with Finish
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1701,6 +1703,20 @@ func (x *Offer) GetSha256() []byte {
 	return nil
 }
 
+func (x *Offer) GetGrowing() bool {
+	if x != nil {
+		return x.Growing
+	}
+	return false
+}
+
+func (x *Offer) GetAnew() bool {
+	if x != nil {
+		return x.Anew
+	}
+	return false
+}
+
 func (x *Offer) GetSigned() bool {
 	if x != nil {
 		return x.Signed
@@ -1714,6 +1730,7 @@ type Resume struct {
 	Clip          string                 `protobuf:"bytes,1,opt,name=clip,proto3" json:"clip,omitempty"`
 	Part          Part                   `protobuf:"varint,2,opt,name=part,proto3,enum=sitewatch.uplink.v1.Part" json:"part,omitempty"`
 	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	Sha256        []byte                 `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"` // of the bytes before `offset`, when they came while the clip grew
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1767,6 +1784,13 @@ func (x *Resume) GetOffset() int64 {
 		return x.Offset
 	}
 	return 0
+}
+
+func (x *Resume) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
 }
 
 // Chunk is the next piece of the offered file.
@@ -2236,7 +2260,7 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\bprogress\x18\x02 \x01(\v2\x1d.sitewatch.uplink.v1.ProgressH\x00R\bprogress\x125\n" +
 	"\x06stored\x18\x03 \x01(\v2\x1b.sitewatch.uplink.v1.StoredH\x00R\x06stored\x128\n" +
 	"\arefused\x18\x04 \x01(\v2\x1c.sitewatch.uplink.v1.RefusedH\x00R\arefusedB\t\n" +
-	"\amessage\"\xd2\x01\n" +
+	"\amessage\"\x80\x02\n" +
 	"\x05Offer\x12\x12\n" +
 	"\x04clip\x18\x01 \x01(\tR\x04clip\x12-\n" +
 	"\x04part\x18\x02 \x01(\x0e2\x19.sitewatch.uplink.v1.PartR\x04part\x12\x16\n" +
@@ -2244,12 +2268,15 @@ const file_uplink_wire_sitewatch_proto_rawDesc = "" +
 	"\ajournal\x18\x04 \x01(\tR\ajournal\x12\x10\n" +
 	"\x03seq\x18\x05 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x03R\x04size\x12\x16\n" +
-	"\x06sha256\x18\a \x01(\fR\x06sha256\x12\x16\n" +
-	"\x06signed\x18\x1e \x01(\bR\x06signed\"c\n" +
+	"\x06sha256\x18\a \x01(\fR\x06sha256\x12\x18\n" +
+	"\agrowing\x18\b \x01(\bR\agrowing\x12\x12\n" +
+	"\x04anew\x18\t \x01(\bR\x04anew\x12\x16\n" +
+	"\x06signed\x18\x1e \x01(\bR\x06signed\"{\n" +
 	"\x06Resume\x12\x12\n" +
 	"\x04clip\x18\x01 \x01(\tR\x04clip\x12-\n" +
 	"\x04part\x18\x02 \x01(\x0e2\x19.sitewatch.uplink.v1.PartR\x04part\x12\x16\n" +
-	"\x06offset\x18\x03 \x01(\x03R\x06offset\"3\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06sha256\x18\x04 \x01(\fR\x06sha256\"3\n" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\";\n" +
