@@ -72,7 +72,8 @@ func (b *box) wireCameras() error {
 }
 
 func (c *camera) options(url string, sink rtsp.Sink) rtsp.Options {
-	return rtsp.Options{ID: c.ID, URL: url, User: c.User, PasswordFile: c.PasswordFile, Sink: sink, Clock: c.box.clock, Log: c.box.log}
+	return rtsp.Options{ID: c.ID, URL: url, User: c.User, PasswordFile: c.PasswordFile, CAFile: c.CAFile, CertificateSHA256: c.CertificateSHA256,
+		Basic: c.Basic, UDP: c.Transport == "udp", Sink: sink, Clock: c.box.clock, Log: c.box.log}
 }
 
 // mainSink fills the ring and says when the camera is gone and back.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,14 +88,6 @@ func unbuilt(g *config.Gateway) (ps []config.Problem) {
 	for i, c := range g.Cameras {
 		no := func(key, what, hint string) {
 			ps = append(ps, g.Problem(fmt.Sprintf("cameras[%d].%s", i, key), what+" is not built yet", hint))
-		}
-		for key, addr := range map[string]string{"main": c.Main, "sub": c.Sub} {
-			if strings.HasPrefix(addr, "rtsps:") {
-				no(key, "RTSP over TLS", "use rtsp:// on a network of the cameras' own")
-			}
-		}
-		if c.Transport == "udp" {
-			no("transport", "RTP over UDP", "use tcp")
 		}
 		if c.Audio {
 			no("audio", "sound", "use off")

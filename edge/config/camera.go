@@ -1,8 +1,10 @@
 package config
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"sitewatch/edge"
 )
@@ -24,7 +26,7 @@ func (o object) cameras() (out []Camera) {
 
 func (r *reader) camera(n *node, path string) Camera {
 	c := defaultCamera()
-	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "transport", "record", "segments", "audio", "role")
+	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "ca_file", "certificate_sha256", "basic", "transport", "record", "segments", "audio", "role")
 	c.ID = edge.CameraID(o.id("id", "give each camera an id, such as stockroom"))
 	c.Name = string(c.ID)
 	o.set("name", &c.Name)
@@ -39,21 +41,51 @@ func (r *reader) camera(n *node, path string) Camera {
 			r.bad(o.at("password_file"), "is given without a user", "add user: NAME")
 		}
 	}
+	o.trust(&c)
+	o.onOff("basic", &c.Basic)
 	o.word("transport", &c.Transport, "tcp", "udp")
 	o.word("record", &c.Record, "alarm", "continuous")
 	if o.size("segments", &c.Segments) && c.Segments < minSegments {
 		r.bad(o.at("segments"), c.Segments.String()+" is too little", "use at least "+minSegments.String()+", or leave it out: then limits.segments alone counts")
 	}
 	o.word("role", &c.Role, Roles...)
-	if n := o.vals["audio"]; n != nil {
+	o.onOff("audio", &c.Audio)
+	return c
+}
+
+// onOff reads a switch.
+func (o object) onOff(key string, dst *bool) {
+	if n := o.vals[key]; n != nil {
 		switch n.text {
 		case "on", "off":
-			c.Audio = n.text == "on"
+			*dst = n.text == "on"
 		default:
-			r.bad(o.at("audio"), "is neither on nor off", "use on or off")
+			o.r.bad(o.at(key), "is neither on nor off", "use on or off")
 		}
 	}
-	return c
+}
+
+// trust reads how the camera is recognised over TLS.
+func (o object) trust(c *Camera) {
+	if o.set("ca_file", &c.CAFile) {
+		o.absolute("ca_file", c.CAFile)
+	}
+	if o.set("certificate_sha256", &c.CertificateSHA256) {
+		if b, err := hex.DecodeString(c.CertificateSHA256); err != nil || len(b) != 32 {
+			o.r.bad(o.at("certificate_sha256"), "is no SHA-256 in 64 hex digits", "take it from: openssl x509 -in camera.pem -outform der | sha256sum")
+		}
+		if c.CAFile != "" {
+			o.r.bad(o.at("certificate_sha256"), "is given beside ca_file", "keep one of them")
+		}
+	}
+	if secure := strings.HasPrefix(c.Main, "rtsps:") || strings.HasPrefix(c.Sub, "rtsps:"); secure || c.Main == "" {
+		return
+	}
+	for key, v := range map[string]string{"ca_file": c.CAFile, "certificate_sha256": c.CertificateSHA256} {
+		if v != "" {
+			o.r.bad(o.at(key), "is for TLS, and the camera's address is not", "begin the address with rtsps://")
+		}
+	}
 }
 
 // rtsp reads a camera's address. A password in it must not be repeated in any message, so no message shows the address.

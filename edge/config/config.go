@@ -66,17 +66,20 @@ type Zone struct {
 
 // Camera is one RTSP camera.
 type Camera struct {
-	ID           edge.CameraID
-	Name         string
-	Main         string // URL of the stream that is kept
-	Sub          string // URL of the small stream that is watched for motion; "" is Main
-	User         string
-	PasswordFile string
-	Transport    string // "tcp" or "udp"
-	Record       string // "alarm" or "continuous"
-	Segments     Size   // what it may record, within Limits.Segments; 0 is not said
-	Audio        bool
-	Role         string // what it is there for, of Roles; "" is not said
+	ID                edge.CameraID
+	Name              string
+	Main              string // URL of the stream that is kept
+	Sub               string // URL of the small stream that is watched for motion; "" is Main
+	User              string
+	PasswordFile      string
+	CAFile            string // of rtsps: who signed the camera's certificate; "" is the system's authorities
+	CertificateSHA256 string // of rtsps: the certificate itself, as hex of the SHA-256 of its DER form
+	Basic             bool   // its password may go in clear over rtsp
+	Transport         string // "tcp" or "udp"
+	Record            string // "alarm" or "continuous"
+	Segments          Size   // what it may record, within Limits.Segments; 0 is not said
+	Audio             bool
+	Role              string // what it is there for, of Roles; "" is not said
 }
 
 // Clips is how much is cut around an alarm.

@@ -168,7 +168,8 @@ func TestCheckFiles(t *testing.T) {
 		"- {id: c, main: \"rtsp://h/m\", user: u, password_file: "+big+"}\n"+
 		"- {id: d, main: \"rtsp://h/m\", user: u, password_file: "+dir+"/absent}\n"+
 		"- {id: e, main: \"rtsp://h/m\", user: u, password_file: "+dir+"}\n"+
-		"- {id: f, main: \"rtsp://h/m\", user: u}\n")
+		"- {id: f, main: \"rtsp://h/m\", user: u}\n"+
+		"- {id: g, main: \"rtsps://h/m\", ca_file: "+good+"}\n")
 	g, ps := LoadGateway(file)
 	if len(ps) > 0 {
 		t.Fatal(lines(ps))
@@ -180,6 +181,7 @@ func TestCheckFiles(t *testing.T) {
 		{file, 7, "cameras[2].password_file", big + " is larger than 4KiB", hint},
 		{file, 8, "cameras[3].password_file", dir + "/absent: no such file or directory", hint},
 		{file, 9, "cameras[4].password_file", dir + " is no regular file", hint},
+		{file, 11, "cameras[6].ca_file", good + " holds no certificate", "write the certificate of the camera's authority into it, as PEM"},
 	}
 	if d := cmp.Diff(want, g.CheckFiles()); d != "" {
 		t.Errorf("CheckFiles (-want +got):\n%s", d)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"fmt"
 	"os"
 )
@@ -12,6 +13,11 @@ const maxSecret = 4 << 10
 // A serial adapter that is not plugged in is no problem here: the box starts without it and says so.
 func (g *Gateway) CheckFiles() (ps []Problem) {
 	for i, c := range g.Cameras {
+		if c.CAFile != "" {
+			if what := caProblem(c.CAFile); what != "" {
+				ps = append(ps, g.Problem(index("cameras", i)+".ca_file", what, "write the certificate of the camera's authority into it, as PEM"))
+			}
+		}
 		if c.PasswordFile == "" {
 			continue
 		}
@@ -36,6 +42,29 @@ func (s *SOC) CheckFiles() (ps []Problem) {
 	}
 	SortProblems(ps)
 	return ps
+}
+
+// maxCA bounds a file of authorities.
+const maxCA = 1 << 20
+
+func caProblem(path string) string {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%s: %s", path, reason(err))
+	case !st.Mode().IsRegular():
+		return path + " is no regular file"
+	case st.Size() > maxCA:
+		return fmt.Sprintf("%s is larger than %v", path, Size(maxCA))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Sprintf("%s: %s", path, reason(err))
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(b) {
+		return path + " holds no certificate"
+	}
+	return ""
 }
 
 func secretProblem(path string) string {

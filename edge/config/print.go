@@ -45,7 +45,7 @@ func (g *Gateway) Print(w io.Writer) error {
 	}
 	for _, c := range g.Cameras {
 		y.line(1, "- id: %s", text(string(c.ID)))
-		for _, kv := range [][2]string{{"name", c.Name}, {"main", c.Main}, {"sub", c.Sub}, {"user", c.User}, {"password_file", c.PasswordFile}, {"transport", c.Transport}, {"record", c.Record}, {"role", c.Role}} {
+		for _, kv := range [][2]string{{"name", c.Name}, {"main", c.Main}, {"sub", c.Sub}, {"user", c.User}, {"password_file", c.PasswordFile}, {"ca_file", c.CAFile}, {"certificate_sha256", c.CertificateSHA256}, {"transport", c.Transport}, {"record", c.Record}, {"role", c.Role}} {
 			if kv[1] != "" {
 				y.line(2, "%s: %s", kv[0], text(kv[1]))
 			}
@@ -53,6 +53,7 @@ func (g *Gateway) Print(w io.Writer) error {
 		if c.Segments > 0 {
 			y.line(2, "segments: %s", c.Segments)
 		}
+		y.line(2, "basic: %s", map[bool]string{true: "on", false: "off"}[c.Basic])
 		y.line(2, "audio: %s", map[bool]string{true: "on", false: "off"}[c.Audio])
 	}
 	y.line(0, "clips: {before: %s, after: %s}", g.Clips.Before, g.Clips.After)

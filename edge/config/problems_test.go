@@ -168,6 +168,15 @@ gateway.yaml:4: panels[0].settings.b: .inf is no plain number: write digits alon
 gateway.yaml:3: cameras[0].password_file: "pw" is no absolute path: begin it with /: a service has no directory of its own
 gateway.yaml:3: cameras[0].password_file: is given without a user: add user: NAME
 `},
+		{"how a camera is recognised", site + uplink + "cameras:\n" +
+			"  - {id: a, main: \"rtsps://c/m\", ca_file: ca.pem, certificate_sha256: abc}\n" +
+			"  - {id: b, main: \"rtsp://c/m\", ca_file: /ca.pem, basic: maybe}\n", `
+gateway.yaml:4: cameras[0].ca_file: "ca.pem" is no absolute path: begin it with /: a service has no directory of its own
+gateway.yaml:4: cameras[0].certificate_sha256: is no SHA-256 in 64 hex digits: take it from: openssl x509 -in camera.pem -outform der | sha256sum
+gateway.yaml:4: cameras[0].certificate_sha256: is given beside ca_file: keep one of them
+gateway.yaml:5: cameras[1].basic: is neither on nor off: use on or off
+gateway.yaml:5: cameras[1].ca_file: is for TLS, and the camera's address is not: begin the address with rtsps://
+`},
 		{"an uplink without address", site + "cameras: [{id: door, main: \"rtsp://c/m\"}]\nuplink: {limit: 1kbit/s}\n", `
 gateway.yaml:3: uplink.limit: 1kbit/s is too little: use 0 for no limit or at least 8kbit/s
 gateway.yaml:3: uplink.soc: is missing: name the SOC like soc.example:7443

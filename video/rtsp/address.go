@@ -21,8 +21,8 @@ func parseAddress(s string) (*base.URL, error) {
 	switch {
 	case err != nil || u.Host == "":
 		return nil, edge.WithHint(ErrAddress, "write it as rtsp://host/path")
-	case u.Scheme != "rtsp":
-		return nil, edge.WithHint(fmt.Errorf("%w: scheme %s is not supported", ErrAddress, u.Scheme), "write it as rtsp://host/path")
+	case u.Scheme != "rtsp" && u.Scheme != "rtsps":
+		return nil, edge.WithHint(fmt.Errorf("%w: scheme %s is not supported", ErrAddress, u.Scheme), "write it as rtsp://host/path or rtsps://host/path")
 	case u.User != nil:
 		return nil, edge.WithHint(fmt.Errorf("%w: it contains a user or a password", ErrAddress), "take them out and use user and password_file")
 	}

@@ -24,6 +24,8 @@ type Camera struct {
 	lost    bool
 	trouble error // why the last connection ended
 	source  *Source
+	overTCP time.Duration // Mono until when UDP is not tried, with why
+	noUDP   string
 	params  video.Params // of the last usable unit
 	stats   Status
 }
@@ -36,6 +38,8 @@ type Status struct {
 	Codec       video.Codec // 0: none yet
 	Size        video.Size
 	LastUnit    edge.Stamp // zero: none yet
+	Transport   string     // tcp or udp, "" before the first connection
+	Advice      []string   // what is not as it should be although pictures come
 	Units       uint64
 	Bytes       uint64
 	Connections uint64
@@ -77,6 +81,7 @@ func (c *Camera) runConnections(ctx context.Context) error {
 		opt.Sink = (*intake)(c)
 		src := newSource(opt, &c.line)
 		c.mu.Lock()
+		src.tcp = c.opt.Clock.Now().Mono < c.overTCP
 		c.source = src
 		c.mu.Unlock()
 		err := src.Run(ctx)
@@ -85,6 +90,13 @@ func (c *Camera) runConnections(ctx context.Context) error {
 		}
 		if src.usable.Load() > 0 {
 			wait = first
+		}
+		if errors.Is(err, errNoUDP) {
+			c.mu.Lock()
+			c.overTCP, c.noUDP = c.opt.Clock.Now().Mono+overTCPFor, err.Error()
+			c.mu.Unlock()
+			c.opt.Log.Warn("pictures are taken over TCP", "camera", c.opt.ID, "err", err)
+			continue
 		}
 		c.ended(src, err)
 		pause := wait/2 + rand.N(wait/2+1)
@@ -204,6 +216,15 @@ func (c *Camera) Status() Status {
 	defer c.mu.Unlock()
 	s := c.stats
 	s.Lost, s.Codec, s.Size = c.lost, c.params.Codec, c.params.Size
+	if c.source != nil {
+		s.Transport = "tcp"
+		if c.opt.UDP && !c.source.tcp {
+			s.Transport = "udp"
+		}
+		if c.source.tcp {
+			s.Advice = append(s.Advice, c.noUDP+": it is taken over TCP")
+		}
+	}
 	if c.trouble != nil || c.lost {
 		s.Trouble, s.Hint = c.reason(), edge.HintOf(c.trouble)
 	}

@@ -34,9 +34,15 @@ type Options struct {
 	URL          string // rtsp://host[:port]/path, without user and password
 	User         string // "" when the camera asks for none
 	PasswordFile string // its first line is the password
-	Sink         Sink
-	Clock        edge.Clock
-	Log          *slog.Logger
+	// CAFile and CertificateSHA256 say how an rtsps camera is recognised: by an authority of its own, or by the SHA-256 of its
+	// certificate (DER, in hex). Without both the system's authorities count.
+	CAFile            string
+	CertificateSHA256 string
+	Basic             bool // Basic authentication is answered without TLS, so that the password goes in clear
+	UDP               bool // RTP over UDP; when none comes, over TCP
+	Sink              Sink
+	Clock             edge.Clock
+	Log               *slog.Logger
 
 	// Lost says that an earlier run has called Sink.Lost and not Sink.Restored: this one then begins with Restored.
 	Lost bool
@@ -47,6 +53,7 @@ type Options struct {
 	// KeyframeAfter is 8 s: a connection that brings pictures which cannot be used is given up, after 15 times as long when none
 	// of it could be used yet.
 	KeyframeAfter time.Duration
+	UDPWait       time.Duration // 3 s: without a packet over UDP for so long TCP is used
 	RetryMax      time.Duration // 3 s: with the dial timeout, a camera is back within 5 s of being reachable
 	RefusedFor    time.Duration // 30 s: first pause after a wrong password, which cameras answer with a lock-out; it doubles up to 16 min
 }
@@ -57,7 +64,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		p   *time.Duration
 		def time.Duration
-	}{{&o.LostAfter, 9 * time.Second}, {&o.StallAfter, 5 * time.Second}, {&o.KeyframeAfter, 8 * time.Second}, {&o.RetryMax, 3 * time.Second}, {&o.RefusedFor, 30 * time.Second}} {
+	}{{&o.LostAfter, 9 * time.Second}, {&o.StallAfter, 5 * time.Second}, {&o.KeyframeAfter, 8 * time.Second}, {&o.UDPWait, 3 * time.Second}, {&o.RetryMax, 3 * time.Second}, {&o.RefusedFor, 30 * time.Second}} {
 		if *d.p == 0 {
 			*d.p = d.def
 		}

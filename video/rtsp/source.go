@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
-	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
+	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 	"github.com/pion/rtp"
 
 	"sitewatch/edge"
@@ -27,10 +26,13 @@ type Source struct {
 	mu   sync.Mutex // held while a packet is taken: over UDP each port has a goroutine
 	asm  *assembler
 	seq  sequence
+	ssrc uint32
 	load load
+	tcp  bool // although UDP is configured
 
 	lastUnit atomic.Int64 // Mono of the last picture, usable or not
 	lastGood atomic.Int64 // Mono of the last usable one, at first of the beginning
+	packets  atomic.Uint64
 	usable   atomic.Uint64
 	lost     atomic.Uint64
 	bad      atomic.Uint64
@@ -61,35 +63,63 @@ func (s *Source) Run(ctx context.Context) error {
 	return translate(err, secret)
 }
 
+// run connects, and follows the camera when it sends us on. Credentials go to the host that is configured and no other.
 func (s *Source) run(ctx context.Context, secret string) error {
 	u, err := parseAddress(s.opt.URL)
 	if err != nil {
 		return err
 	}
-	var basicOnly atomic.Bool
-	tcp := gortsplib.ProtocolTCP
+	home := u.Hostname()
+	for range maxRedirects + 1 {
+		user := s.opt.User
+		if u.Hostname() != home {
+			user = ""
+		}
+		err := s.connect(ctx, u, user, secret)
+		var to redirected
+		if !errors.As(err, &to) {
+			if u.Hostname() != home && errors.Is(translate(err, secret), ErrRefused) {
+				return edge.WithHint(fmt.Errorf("%w: %s asks for a password, and gets none because it is another host", ErrRedirect, u.Host),
+					"put that address into the camera's configuration")
+			}
+			return err
+		}
+		if u, err = follow(u, to.location); err != nil {
+			return err
+		}
+	}
+	return edge.WithHint(fmt.Errorf("%w: more than %d times", ErrRedirect, maxRedirects), "put the address that shows pictures into the camera's configuration")
+}
+
+// connect is one connection to one host.
+func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string) error {
+	m := &manners{basic: s.opt.Basic || u.Scheme == "rtsps", user: user, secret: secret}
+	line := &line{within: s.opt.StallAfter}
+	defer line.answered()
 	c := &gortsplib.Client{
 		Scheme: u.Scheme,
 		Host:   u.Host,
 		// Also the client's limit for a silent connection, which it measures by the wall clock in whole seconds: a clock that
 		// is set forward costs one reconnection, and a limit near a second would be met by chance. Ours below is by Mono.
-		ReadTimeout:  max(s.opt.StallAfter, 5*time.Second),
-		WriteTimeout: dialTimeout,
-		Protocol:     &tcp,
-		UserAgent:    "sitewatch",
-		DialContext: func(dctx context.Context, network, addr string) (net.Conn, error) {
-			d := net.Dialer{Timeout: dialTimeout}
-			return d.DialContext(dctx, network, addr)
-		},
-		OnResponse: func(r *base.Response) {
-			basicOnly.Store(harden(r) || basicOnly.Load())
-			if r.StatusCode == base.StatusOK && len(r.Body) > 0 {
-				r.Body = mend(r.Body)
-			}
-		},
-		OnTransportSwitch: func(error) {},
-		OnDecodeError:     func(error) { s.bad.Add(1) },
-		OnPacketsLost:     func(uint64) {}, // counted here, where a repeated packet is not taken for a loss
+		ReadTimeout:           max(s.opt.StallAfter, 5*time.Second),
+		WriteTimeout:          dialTimeout,
+		InitialUDPReadTimeout: s.opt.UDPWait,
+		Protocol:              s.protocol(),
+		UserAgent:             "sitewatch",
+		DialContext:           line.dial,
+		ListenPacket:          listenPacket,
+		OnRequest:             m.request,
+		OnResponse:            func(r *base.Response) { line.answered(); m.response(r) },
+		OnServerRequest:       m.serverRequest,
+		OnTransportSwitch:     func(error) {},
+		OnDecodeError:         func(error) { s.bad.Add(1) },
+		OnPacketsLost:         func(uint64) {}, // counted here, where a repeated packet is not taken for a loss
+	}
+	if u.Scheme == "rtsps" {
+		var err error
+		if c.TLSConfig, err = s.opt.trust(u.Hostname()); err != nil {
+			return err
+		}
 	}
 	if err := c.Start(); err != nil {
 		return err
@@ -101,55 +131,46 @@ func (s *Source) run(ctx context.Context, secret string) error {
 	wg.Go(func() { // requests know no context: closing the client ends them
 		select {
 		case <-ctx.Done():
+			line.hurry()
 		case <-closing:
 		}
 		c.Close()
 	})
-	err = s.play(ctx, c, withCredentials(u, s.opt.User, secret))
-	if err != nil && basicOnly.Load() {
+	err := s.play(ctx, c, m, withCredentials(u, user, secret))
+	basicOnly, location := m.outcome(err)
+	switch {
+	case basicOnly:
 		return ErrBasic
+	case location != "":
+		return redirected{location}
 	}
 	return err
 }
 
-// harden takes out of a response what we do not want the client to act on: redirects and Basic authentication. It reports
-// whether Basic was all that was offered.
-func harden(r *base.Response) (basicOnly bool) {
-	delete(r.Header, "Location")
-	offers := r.Header["WWW-Authenticate"]
-	var kept base.HeaderValue
-	for _, o := range offers {
-		if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(o)), "basic") {
-			kept = append(kept, o)
-		}
-	}
-	if len(offers) > 0 {
-		r.Header["WWW-Authenticate"] = kept
-	}
-	return len(offers) > 0 && len(kept) == 0
-}
-
-func (s *Source) play(ctx context.Context, c *gortsplib.Client, u *base.URL) error {
-	desc, _, err := c.Describe(u)
-	if err != nil {
+func (s *Source) play(ctx context.Context, c *gortsplib.Client, m *manners, u *base.URL) error {
+	var desc *description.Session
+	if err := m.twice(func() (err error) { desc, _, err = c.Describe(u); return err }); err != nil {
 		return err
 	}
 	track, err := choose(desc)
 	if err != nil {
 		return err
 	}
+	if s.opt.UDP && !s.tcp && u.Scheme == "rtsps" && track.media.Profile != headers.TransportProfileSAVP {
+		return fmt.Errorf("%w: the camera encrypts it inside of TLS only", errNoUDP)
+	}
 	s.asm = newAssembler(track.codec, track.vps, track.sps, track.pps, s.onUnit)
-	if _, err = c.Setup(desc.BaseURL, track.media, 0, 0); err != nil {
-		return err
+	if err := m.twice(func() error { _, err := c.Setup(desc.BaseURL, track.media, 0, 0); return err }); err != nil {
+		return s.udpError(err)
 	}
 	c.OnPacketRTP(track.media, track.format, s.onPacket)
 	now := int64(s.opt.Clock.Now().Mono)
 	s.lastUnit.Store(now)
 	s.lastGood.Store(now)
-	if _, err = c.Play(nil); err != nil {
+	if err := m.twice(func() error { _, err := c.Play(nil); return err }); err != nil {
 		return err
 	}
-	return s.runWatch(ctx, c)
+	return s.udpError(s.runWatch(ctx, c))
 }
 
 // onPacket runs in the client's reader goroutine, where a panic would end the process.
@@ -162,6 +183,12 @@ func (s *Source) onPacket(p *rtp.Packet) {
 		}
 	}()
 	arrival := s.opt.Clock.Now()
+	if s.packets.Add(1) > 1 && p.SSRC != s.ssrc { // its encoder began anew (RFC 3550 §8.2)
+		s.seq = sequence{}
+		s.asm.loss(0)
+		s.line.connect()
+	}
+	s.ssrc = p.SSRC
 	lost, repeated := s.seq.take(p.SequenceNumber)
 	if lost > 0 {
 		s.lost.Add(uint64(lost))
@@ -252,29 +279,4 @@ func (s *Source) stalled(now time.Duration) error {
 		return ErrUnusable
 	}
 	return nil
-}
-
-// translate makes of the library's errors those of this package, and of any text one that may be shown.
-func translate(err error, secret string) error {
-	var status liberrors.ErrClientBadStatusCode
-	var auth liberrors.ErrClientAuthSetup
-	switch {
-	case err == nil:
-		return errors.New("rtsp: connection closed")
-	case errors.Is(err, ErrBasic):
-		return edge.WithHint(ErrBasic, "switch the camera to Digest authentication")
-	case errors.As(err, &status) && (status.Code == base.StatusUnauthorized || status.Code == base.StatusForbidden):
-		return edge.WithHint(ErrRefused, "check the camera's user and its password file")
-	case errors.As(err, &auth):
-		return edge.WithHint(ErrRefused, "the camera asks for a kind of authentication that is not known here")
-	case errors.As(err, &status) && status.Code == base.StatusNotFound:
-		return edge.WithHint(errors.New("rtsp: camera does not know this path"), "check the path in the camera's address")
-	case errors.As(err, new(liberrors.ErrClientTCPTimeout)), errors.As(err, new(liberrors.ErrClientRequestTimedOut)):
-		return ErrStalled
-	case errors.Is(err, ErrLimit):
-		return edge.WithHint(err, "lower the size, the rate or the bit rate of this stream in the camera's settings")
-	case errors.Is(err, ErrStalled), errors.Is(err, ErrUnusable), errors.Is(err, ErrAddress), errors.Is(err, ErrNoVideo):
-		return err
-	}
-	return errors.New("rtsp: " + strings.TrimPrefix(safeText(err, secret), "rtsp: "))
 }
