@@ -13,6 +13,7 @@ const holeFrom = 2 * time.Second
 // holes are the pauses of a camera within a clip, where a player shows a picture that stands still.
 type holes struct {
 	last    edge.Stamp // arrival of the newest picture
+	begun   bool
 	n       int
 	at      edge.Stamp // where the longest one begins
 	longest time.Duration
@@ -21,7 +22,7 @@ type holes struct {
 
 // see takes the arrival of the next picture.
 func (h *holes) see(at edge.Stamp) {
-	if quiet := at.Mono - h.last.Mono; h.last.Mono > 0 && quiet > holeFrom {
+	if quiet := since(at, h.last); h.begun && quiet > holeFrom {
 		h.n++
 		if quiet > h.longest {
 			h.at, h.longest = h.last, quiet
@@ -31,7 +32,7 @@ func (h *holes) see(at edge.Stamp) {
 		}
 		h.spans[len(h.spans)-1].To = at.Wall.UTC()
 	}
-	h.last = at
+	h.last, h.begun = at, true
 }
 
 // String is the holes in words; "" when there are none.
