@@ -17,7 +17,7 @@ type holes struct {
 	n       int
 	at      edge.Stamp // where the longest one begins
 	longest time.Duration
-	spans   []edge.Span
+	spans   []edge.Span // a clip has minutes, and a hole seconds: a few hundred
 }
 
 // see takes the arrival of the next picture.
@@ -27,10 +27,7 @@ func (h *holes) see(at edge.Stamp) {
 		if quiet > h.longest {
 			h.at, h.longest = h.last, quiet
 		}
-		if len(h.spans) < edge.MaxHoles {
-			h.spans = append(h.spans, edge.Span{From: h.last.Wall.UTC()})
-		}
-		h.spans[len(h.spans)-1].To = at.Wall.UTC()
+		h.spans = append(h.spans, edge.Span{From: h.last.Wall.UTC(), To: at.Wall.UTC()})
 	}
 	h.last, h.begun = at, true
 }
