@@ -21,6 +21,7 @@ type Bad struct {
 	loopFrom int           // where the second round of the film begins
 	pictures int           // shown and then no more, 0: all
 	every    time.Duration // a picture, 0: 40 ms
+	burst    int           // pictures sent at a time, 0: one
 	fragment int           // bytes in a packet, 0: mtu
 	firstTS  uint32        // RTP time of the first picture
 	channel  byte          // interleaved channel that it takes whatever it is asked for

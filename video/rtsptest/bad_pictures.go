@@ -69,7 +69,7 @@ func badPictures() []Bad {
 				}
 				return out
 			}},
-		{Name: "thousand-a-second", Does: "claims 1,000 pictures a second, and sends them", From: "H.264 §E.2.1", film: "fast.h264", every: time.Millisecond,
+		{Name: "thousand-a-second", Does: "claims 1,000 pictures a second, and sends them", From: "H.264 §E.2.1", film: "fast.h264", every: time.Millisecond, burst: 20,
 			sdp: func(head, media string) string { return head + media + "a=framerate:1000\r\n" }},
 		{Name: "h265-idr-n-lp", Does: "sends H.265 whose key pictures are IDR_N_LP", From: "H.265 Table 7-1; x265 without B-pictures", Plays: true, film: "idr.h265"},
 		{Name: "h265-cra", Does: "sends H.265 whose key pictures are CRA, with RASL pictures that cannot be decoded at first", From: "H.265 §8.1.3; open GOPs", Plays: true, film: "cra.h265", from: 10},

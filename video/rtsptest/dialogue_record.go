@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	recordBytes = 7 << 10   // of different things that the camera sends
+	recordBytes = 7 << 10   // of different things that the camera sends; text counts an eighth
 	recordAll   = 300 << 20 // with repeats
 	recordQuiet = time.Second
 )
@@ -176,7 +176,7 @@ func (r *recorder) say(b []byte) {
 	}
 	t.Said = append(t.Said, Said{Data: bytes.Clone(b), Times: 1})
 	if isLine(b) {
-		r.size += len(b)
+		r.size += len(b) / 8
 	} else {
 		r.size += len(hexRuns(b)) / 2
 	}

@@ -23,13 +23,16 @@ func (p *peer) show(ctx context.Context) {
 	most := p.bad.pictures
 	every := time.Second / rate
 	if p.bad.every > 0 {
-		every = p.bad.every
+		every = p.bad.every * time.Duration(max(1, p.bad.burst))
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for ; most == 0 || p.shown < most; p.shown++ {
 		if p.send(p.picture(p.shown)) != nil {
 			return
+		}
+		if p.bad.burst > 0 && (p.shown+1)%p.bad.burst != 0 {
+			continue
 		}
 		select {
 		case <-tick.C:
