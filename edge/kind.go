@@ -51,6 +51,10 @@ const (
 	KindStarted     Kind = "started"
 	KindStopped     Kind = "stopped"
 
+	KindCameraCovered   Kind = "camera-covered"
+	KindCameraMoved     Kind = "camera-moved"
+	KindCameraDefocused Kind = "camera-defocused"
+
 	KindOutage          Kind = "outage"
 	KindJournalReplaced Kind = "journal-replaced"
 

@@ -33,6 +33,7 @@ type camera struct {
 	writer *segment.Writer // nil: it is not recorded
 	source *rtsp.Camera
 	sub    *rtsp.Camera // nil: the main stream is watched
+	own    *ownEvents   // nil: the camera is not asked what it notices
 }
 
 // wireCameras makes the cameras, the eye that looks at them and the cutter.
@@ -61,6 +62,11 @@ func (b *box) wireCameras() error {
 		if cfg.Sub != "" && cfg.Sub != cfg.Main {
 			if c.sub, err = rtsp.NewCamera(c.options(cfg.Sub, subSink{c})); err != nil {
 				return fmt.Errorf("camera %s: sub: %w", cfg.ID, err)
+			}
+		}
+		if cfg.ONVIF != "" {
+			if c.own, err = newOwnEvents(c); err != nil {
+				return fmt.Errorf("camera %s: onvif: %w", cfg.ID, err)
 			}
 		}
 		b.cameras = append(b.cameras, c)
@@ -156,6 +162,9 @@ func (c *camera) status(motions uint64) local.Camera {
 	s, r := c.source.Status(), c.ring.Stats()
 	st := local.Camera{ID: c.ID, Name: c.Name, State: local.StateStarting, Reason: s.Trouble, LastPicture: s.LastUnit.Wall,
 		RingBytes: r.Bytes, RingSeconds: r.Span.Seconds(), Motions: motions, Recording: c.recording()}
+	if c.own != nil {
+		st.ONVIF = c.own.status()
+	}
 	switch {
 	case s.Lost:
 		st.State = local.StateLost

@@ -36,11 +36,16 @@ func (bubbleClock) Now() edge.Stamp { return edge.Stamp{Wall: time.Now().UTC(), 
 func unwillingCamera(t *testing.T, j *unwilling) *camera {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	desk, err := alarm.NewDesk(alarm.Options{Journal: j, Clock: bubbleClock{}, Log: log, Site: "shop"})
+	return &camera{Camera: config.Camera{ID: "door"}, box: &box{desk: deskOn(t, j), clock: bubbleClock{}, log: log}}
+}
+
+func deskOn(t *testing.T, j alarm.Journal) *alarm.Desk {
+	t.Helper()
+	desk, err := alarm.NewDesk(alarm.Options{Journal: j, Clock: bubbleClock{}, Log: slog.New(slog.DiscardHandler), Site: "shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &camera{Camera: config.Camera{ID: "door"}, box: &box{desk: desk, clock: bubbleClock{}, log: log}}
+	return desk
 }
 
 func TestCameraLostWhileTheJournalRefusesIsJournalledLater(t *testing.T) {

@@ -113,6 +113,11 @@ func (b *box) run(ctx context.Context) error {
 			tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID + "/sub"), Run: c.sub.Run})
 		}
 	}
+	for _, c := range b.cameras {
+		if c.own != nil {
+			tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID + "/onvif"), Run: c.own.Run})
+		}
+	}
 	for _, l := range b.lines {
 		tree.Go(supervise.Task{Name: edge.TaskName("panel/" + l.Stats().Panel), Run: l.Run})
 	}

@@ -71,6 +71,9 @@ func printStatus(w io.Writer, st local.Status) {
 		if r := c.Recording; r.Mode == continuous || r.Bytes > 0 {
 			fmt.Fprintf(w, "recorded %-12s %s, %d MB, %.0f kB/s, %d left out %s\n", c.ID, recordedSpan(r), r.Bytes>>20, r.BytesPerSecond/1000, r.Dropped, r.Reason)
 		}
+		if o := c.ONVIF; o != nil {
+			fmt.Fprintf(w, "onvif    %-12s %-10s %d hints, clock %+.1f s %s\n", c.ID, o.State, o.Hints, float64(o.ClockAhead)/1000, o.Reason)
+		}
 	}
 	fmt.Fprintf(w, "uplink   %-12s %-10s %s\n", st.Uplink.SOC, st.Uplink.State, st.Uplink.Reason)
 	if len(st.Uplink.Paths) > 1 {

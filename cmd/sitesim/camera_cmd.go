@@ -23,6 +23,8 @@ type cameraCmd struct {
 	PasswordFile string        `help:"File with that user's password." type:"existingfile"`
 	WalkEvery    time.Duration `help:"How often somebody walks through the drawn scene." default:"1m"`
 	Bad          string        `help:"Be a bad camera of that name, with a film of its own; \"list\" prints them." placeholder:"NAME"`
+	ONVIF        string        `name:"onvif" help:"Where it speaks ONVIF, and answers searches on the loopback interface: streams, a picture, motion while somebody walks." placeholder:"HOST:PORT"`
+	ONVIFMake    string        `name:"onvif-make" help:"Whose ONVIF it speaks." enum:"hikvision,axis,dahua" default:"hikvision"`
 }
 
 // Run is the camera until ctx ends.
@@ -51,13 +53,23 @@ func (c *cameraCmd) Run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("rtsp://%s/%s/main and /sub\n", s.Addr(), c.Name)
+	walk := func() { s.Walk(id) }
 	g, ctx := errgroup.WithContext(ctx)
+	if c.ONVIF != "" {
+		d, err := c.onvif(ctx, s.Addr(), password)
+		if err != nil {
+			return err
+		}
+		fmt.Println(d.device.URL())
+		g.Go(func() error { return d.Run(ctx) })
+		walk = func() { s.Walk(id); d.walk() }
+	}
 	g.Go(func() error { return s.Run(ctx) })
-	g.Go(func() error { return c.runWalks(ctx, s, id) })
+	g.Go(func() error { return c.runWalks(ctx, walk) })
 	return g.Wait()
 }
 
-func (c *cameraCmd) runWalks(ctx context.Context, s *cameraServer, id edge.CameraID) error {
+func (c *cameraCmd) runWalks(ctx context.Context, walk func()) error {
 	if c.WalkEvery <= 0 {
 		return nil
 	}
@@ -66,7 +78,7 @@ func (c *cameraCmd) runWalks(ctx context.Context, s *cameraServer, id edge.Camer
 	for {
 		select {
 		case <-t.C:
-			s.Walk(id)
+			walk()
 		case <-ctx.Done():
 			return nil
 		}

@@ -26,7 +26,7 @@ func (o object) cameras() (out []Camera) {
 
 func (r *reader) camera(n *node, path string) Camera {
 	c := defaultCamera()
-	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "ca_file", "certificate_sha256", "basic", "transport", "record", "segments", "audio", "role")
+	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "ca_file", "certificate_sha256", "basic", "transport", "record", "segments", "audio", "role", "onvif")
 	c.ID = edge.CameraID(o.id("id", "give each camera an id, such as stockroom"))
 	c.Name = string(c.ID)
 	o.set("name", &c.Name)
@@ -34,6 +34,7 @@ func (r *reader) camera(n *node, path string) Camera {
 		o.rtsp("main", &c.Main)
 	}
 	o.rtsp("sub", &c.Sub)
+	o.onvif("onvif", &c.ONVIF)
 	o.set("user", &c.User)
 	if o.set("password_file", &c.PasswordFile) {
 		o.absolute("password_file", c.PasswordFile)

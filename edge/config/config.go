@@ -70,6 +70,7 @@ type Camera struct {
 	Name              string
 	Main              string // URL of the stream that is kept
 	Sub               string // URL of the small stream that is watched for motion; "" is Main
+	ONVIF             string // address of the device service whose events are hints; "": they are not asked for
 	User              string
 	PasswordFile      string
 	CAFile            string // of rtsps: who signed the camera's certificate; "" is the system's authorities

@@ -40,12 +40,30 @@ func (g *Gateway) Print(w io.Writer) error {
 			y.line(3, "%s: %s", text(string(id)), zone(p.Zones[id]))
 		}
 	}
-	if len(g.Cameras) > 0 {
+	y.cameras(g.Cameras)
+	y.line(0, "clips: {before: %s, after: %s}", g.Clips.Before, g.Clips.After)
+	y.line(0, "alarms: {confirm_window: %s, hold_up_window: %s, swinger: %d, storm: %d, after_set: %s, engineer: %s, walk_test: %s}",
+		g.Alarms.ConfirmWindow, g.Alarms.HoldUpWindow, g.Alarms.Swinger, g.Alarms.Storm, g.Alarms.AfterSet, g.Alarms.Engineer, g.Alarms.WalkTest)
+	y.motion(g.Motion)
+	y.line(0, "limits: {journal: %s, clips: %s, segments: %s}", g.Limits.Journal, g.Limits.Clips, g.Limits.Segments)
+	y.uplink(&g.Uplink)
+	return b.Flush()
+}
+
+// PrintCameras writes cameras as they stand in gateway.yaml; what is empty is left out.
+func PrintCameras(w io.Writer, cs []Camera) error {
+	b := bufio.NewWriter(w)
+	yamlWriter{b}.cameras(cs)
+	return b.Flush()
+}
+
+func (y yamlWriter) cameras(cs []Camera) {
+	if len(cs) > 0 {
 		y.line(0, "cameras:")
 	}
-	for _, c := range g.Cameras {
+	for _, c := range cs {
 		y.line(1, "- id: %s", text(string(c.ID)))
-		for _, kv := range [][2]string{{"name", c.Name}, {"main", c.Main}, {"sub", c.Sub}, {"user", c.User}, {"password_file", c.PasswordFile}, {"ca_file", c.CAFile}, {"certificate_sha256", c.CertificateSHA256}, {"transport", c.Transport}, {"record", c.Record}, {"role", c.Role}} {
+		for _, kv := range [][2]string{{"name", c.Name}, {"main", c.Main}, {"sub", c.Sub}, {"onvif", c.ONVIF}, {"user", c.User}, {"password_file", c.PasswordFile}, {"ca_file", c.CAFile}, {"certificate_sha256", c.CertificateSHA256}, {"transport", c.Transport}, {"record", c.Record}, {"role", c.Role}} {
 			if kv[1] != "" {
 				y.line(2, "%s: %s", kv[0], text(kv[1]))
 			}
@@ -56,13 +74,6 @@ func (g *Gateway) Print(w io.Writer) error {
 		y.line(2, "basic: %s", map[bool]string{true: "on", false: "off"}[c.Basic])
 		y.line(2, "audio: %s", map[bool]string{true: "on", false: "off"}[c.Audio])
 	}
-	y.line(0, "clips: {before: %s, after: %s}", g.Clips.Before, g.Clips.After)
-	y.line(0, "alarms: {confirm_window: %s, hold_up_window: %s, swinger: %d, storm: %d, after_set: %s, engineer: %s, walk_test: %s}",
-		g.Alarms.ConfirmWindow, g.Alarms.HoldUpWindow, g.Alarms.Swinger, g.Alarms.Storm, g.Alarms.AfterSet, g.Alarms.Engineer, g.Alarms.WalkTest)
-	y.motion(g.Motion)
-	y.line(0, "limits: {journal: %s, clips: %s, segments: %s}", g.Limits.Journal, g.Limits.Clips, g.Limits.Segments)
-	y.uplink(&g.Uplink)
-	return b.Flush()
 }
 
 // Print writes the effective configuration, defaults included, as YAML that loads to the same again.

@@ -10,12 +10,13 @@ import (
 // Loss is something that the journal's last word about is that it is lost: after a restart nobody may say so twice, and its
 // return must be said although another run of the program said that it was lost (P8).
 type Loss struct {
-	Kind    edge.Kind // panel-lost, line-fault, camera-lost, path-lost or clock-bad
+	Kind    edge.Kind // one of lossKinds
 	Subject string    // id of the panel or camera, name of the path; "" of the clock
 }
 
 // lossKinds are the kinds that stand until their restore.
-var lossKinds = map[edge.Kind]bool{edge.KindPanelLost: true, edge.KindLineFault: true, edge.KindCameraLost: true, edge.KindPathLost: true, edge.KindClockBad: true}
+var lossKinds = map[edge.Kind]bool{edge.KindPanelLost: true, edge.KindLineFault: true, edge.KindCameraLost: true, edge.KindPathLost: true, edge.KindClockBad: true,
+	edge.KindCameraCovered: true, edge.KindCameraMoved: true, edge.KindCameraDefocused: true}
 
 // lossOf returns what an event says is lost or back. What a panel reports of its own path has a code, and of a circuit's cable a
 // zone: those are another matter.
@@ -27,7 +28,7 @@ func lossOf(ev *edge.Event) (l Loss, ok bool) {
 	switch l.Kind {
 	case edge.KindPanelLost, edge.KindLineFault:
 		l.Subject = string(ev.Panel)
-	case edge.KindCameraLost:
+	case edge.KindCameraLost, edge.KindCameraCovered, edge.KindCameraMoved, edge.KindCameraDefocused:
 		if len(ev.Cameras) != 1 {
 			return Loss{}, false
 		}

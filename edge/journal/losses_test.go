@@ -18,6 +18,9 @@ func TestLossesStandUntilTheirRestore(t *testing.T) {
 		camera(edge.KindCameraLost, "door"),
 		camera(edge.KindCameraLost, "till"),
 		camera(edge.KindCameraLost.Restored(), "till"),
+		camera(edge.KindCameraCovered, "till"),
+		camera(edge.KindCameraMoved, "till"),
+		camera(edge.KindCameraMoved.Restored(), "till"),
 		{Kind: edge.KindPathLost, Panel: "intruder", Code: "YC"}, // the panel's own signalling
 		{Kind: edge.KindPathLost, Path: "broadband"},
 		{Kind: edge.KindPathLost, Path: "mobile"},
@@ -36,7 +39,7 @@ func TestLossesStandUntilTheirRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[Loss]bool{{edge.KindPanelLost, "intruder"}: true, {edge.KindCameraLost, "door"}: true,
+	want := map[Loss]bool{{edge.KindPanelLost, "intruder"}: true, {edge.KindCameraLost, "door"}: true, {edge.KindCameraCovered, "till"}: true,
 		{edge.KindLineFault, "fire"}: true, {edge.KindPathLost, "broadband"}: true, {edge.KindPathLost, ""}: true}
 	if len(got) != len(want) {
 		t.Errorf("losses are %v, want %v", got, want)

@@ -183,7 +183,7 @@ create table modes (
 
 -- What is lost by the journal's last word: a restart must neither say it twice nor forget to say that it is back.
 create table losses (
-  kind text not null,     -- panel-lost, camera-lost or path-lost
+  kind text not null,     -- panel-lost, camera-lost, camera-covered and the like
   subject text not null,  -- id of the panel or camera; '' for the path to the SOC
   seq integer not null,   -- event that said so
   primary key (kind, subject)

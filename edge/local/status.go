@@ -87,6 +87,7 @@ type Camera struct {
 	RingSeconds float64       `json:"ring_seconds"` // how much lies ready for before an alarm
 	Motions     uint64        `json:"motions"`
 	Recording   Recording     `json:"recording"`
+	ONVIF       *ONVIF        `json:"onvif,omitempty"` // absent when the camera's own events are not asked for
 }
 
 // Recording is what lies on disk of one camera's stream.

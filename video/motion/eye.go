@@ -54,7 +54,8 @@ type Eye struct {
 	anchors map[edge.CameraID]video.Anchor
 	open    map[edge.CameraID]Interval // intervals that have begun
 	starts  uint64
-	gaps    map[edge.CameraID]bool // units were left out since the last that was queued
+	gaps    map[edge.CameraID]bool       // units were left out since the last that was queued
+	hints   map[edge.CameraID]edge.Stamp // the last of each camera that the eye was not told of yet
 }
 
 type queued struct {
@@ -66,7 +67,7 @@ type queued struct {
 // New returns an Eye that has started nothing.
 func New(opt Options) *Eye {
 	return &Eye{opt: opt, stills: map[uint32]chan StillReply{}, wake: make(chan struct{}, 1),
-		anchors: map[edge.CameraID]video.Anchor{}, open: map[edge.CameraID]Interval{}, gaps: map[edge.CameraID]bool{}}
+		anchors: map[edge.CameraID]video.Anchor{}, open: map[edge.CameraID]Interval{}, gaps: map[edge.CameraID]bool{}, hints: map[edge.CameraID]edge.Stamp{}}
 }
 
 // Push gives the eye a picture to look at. It never blocks: without an eye, or when it is behind, the picture is dropped.

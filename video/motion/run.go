@@ -164,6 +164,9 @@ func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
 				opened[q.camera] = q.params
 				buf = AppendMessage(buf, &OpenCamera{Camera: q.camera, Params: q.params})
 			}
+			if e.hinted(q.camera) {
+				buf = AppendMessage(buf, &Hint{Camera: q.camera})
+			}
 			buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
 			number++
 		}

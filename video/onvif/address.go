@@ -14,7 +14,7 @@ import (
 const DevicePath = "/onvif/device_service"
 
 // maxAddress bounds an address in an answer.
-const maxAddress = 1024
+const maxAddress = 1000
 
 // parseBase reads the address of a device. No error repeats it: it may hold a password.
 func parseBase(s string) (*url.URL, error) {

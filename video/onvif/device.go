@@ -145,6 +145,12 @@ func (d *Device) service(ctx context.Context, ns string) (string, error) {
 	return "", ErrMissing
 }
 
+// HasEvents says whether the device has a service for events, as far as it tells.
+func (d *Device) HasEvents(ctx context.Context) bool {
+	_, err := d.service(ctx, nsEvents)
+	return err == nil
+}
+
 // askServices asks the new way and the old: some devices answer the one with half of what they have.
 func (d *Device) askServices(ctx context.Context) (map[string]string, error) {
 	found := map[string]string{}
