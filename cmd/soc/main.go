@@ -18,6 +18,8 @@ type commands struct {
 	Check   checkCmd       `cmd:"" help:"Check the configuration; list every problem at once."`
 	Claim   claimCmd       `cmd:"" help:"Print a one-time token with which a site's box enrols within 24 hours."`
 	Revoke  revokeCmd      `cmd:"" help:"Refuse a site's box at once, such as a stolen one, until a new claim lets one in."`
+	Export  exportCmd      `cmd:"" help:"Take a site's events, clips and stills of a span of time out, so that they can be proved anywhere."`
+	Verify  verifyCmd      `cmd:"" help:"Prove a folder or zip of 'soc export', offline, and name the first broken link."`
 	CA      caCmd          `cmd:"" name:"ca" help:"Show or replace the certificate authority; no box needs to be touched."`
 	Version cli.VersionCmd `cmd:"" help:"Print the version."`
 }

@@ -84,6 +84,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request, c *ledger.Clip, part 
 		return
 	}
 	defer f.Close()
+	a.looked(r, c, part)
 	if err := http.NewResponseController(w).SetWriteDeadline(a.o.Clock.Now().Wall.Add(fileTimeout)); err != nil {
 		a.trouble(w, r, err)
 		return

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"sitewatch/cmd/cli"
+	"sitewatch/edge"
+	"sitewatch/edge/config"
+	"sitewatch/edge/evidence"
+	"sitewatch/uplink/soc"
+	"sitewatch/uplink/soc/ledger"
+)
+
+type exportCmd struct {
+	configFlag
+	siteFlag
+	From string `required:"" help:"Begin of the span, like 2026-11-25T14:00:00Z; without a zone it is UTC."`
+	To   string `required:"" help:"End of the span."`
+	Out  string `help:"Folder to make, or a zip when it ends in .zip; evidence-SITE-FROM here when left out." type:"path" placeholder:"DIR|FILE.zip"`
+}
+
+// Run makes a folder or zip that proves itself. The receiver may be running.
+func (c *exportCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	site, err := c.id()
+	if err != nil {
+		return err
+	}
+	from, err := moment("--from", c.From)
+	if err != nil {
+		return err
+	}
+	to, err := moment("--to", c.To)
+	if err != nil {
+		return err
+	}
+	if !from.Before(to) {
+		return argument("--from %s is not before --to %s", c.From, c.To)
+	}
+	if c.Out == "" {
+		c.Out = fmt.Sprintf("evidence-%s-%s", site, from.Format("20060102T150405Z"))
+	}
+	x := &export{cfg: cfg, site: site, from: from, to: to, out: c.Out, say: e}
+	err = withLedger(ctx, cfg, func(ctx context.Context, led ledger.Ledger) error {
+		x.led = led
+		return x.run(ctx)
+	})
+	if ctx.Err() != nil {
+		return errors.New("stopped before the end: nothing is exported")
+	}
+	if errors.Is(err, evidence.ErrExists) {
+		return cli.ArgumentError{Err: edge.WithHint(err, "choose another --out, or move what is there away")}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o, "%s: %d events, %d clips, %d stills\ncheck it with: soc verify %s --ca ca.pem\n", c.Out, x.events, x.clips, x.stills, c.Out)
+	return err
+}
+
+func argument(format string, args ...any) error {
+	return cli.ArgumentError{Err: fmt.Errorf(format, args...)}
+}
+
+// moment reads a time as people write it.
+func moment(flag, s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, argument("%s %q is not a time: write it like 2026-11-25T14:00:00Z", flag, s)
+}
+
+// export is one export while it is made.
+type export struct {
+	cfg      *config.SOC
+	led      ledger.Ledger
+	site     edge.SiteID
+	from, to time.Time
+	out      string
+	say      io.Writer // progress
+
+	w                     *evidence.Writer
+	head                  evidence.Header
+	rows                  []ledger.Event
+	films                 []ledger.Clip
+	journals              map[edge.JournalID]*extract
+	events, clips, stills int
+}
+
+func (x *export) run(ctx context.Context) error {
+	site, err := siteOf(ctx, x.led, x.site)
+	if err != nil {
+		return err
+	}
+	if err := x.choose(ctx); err != nil {
+		return err
+	}
+	if x.w, err = evidence.Create(x.out); err != nil {
+		if errors.Is(err, evidence.ErrExists) {
+			return err
+		}
+		return edge.WithHint(fmt.Errorf("--out: %w", err), "choose a folder that this user may write to")
+	}
+	defer x.w.Discard()
+	who, host := operator()
+	x.head = evidence.Header{Site: x.site, Name: site.Name, From: x.from, To: x.to, Made: edge.NewSystemClock().Now().Wall.UTC(), By: who + "@" + host, Program: "soc " + cli.Version}
+	// First the log: nobody takes pictures away without a line about it.
+	span := fmt.Sprintf("%s to %s", x.from.Format(time.RFC3339), x.to.Format(time.RFC3339))
+	if err := x.led.Note(ctx, custodyEntry(x.site, ledger.Exported, "begun: "+span+", to "+x.out)); err != nil {
+		return edge.WithHint(err, "an export must be logged: see that the SOC's disk has room and this user may write there")
+	}
+	for _, step := range []func(context.Context) error{x.putJournals, x.putClips, x.putCustody} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	authorities, err := x.authorities(ctx)
+	if err != nil {
+		return err
+	}
+	sum, err := x.w.Close(x.head, authorities, x.timeline())
+	if err != nil {
+		return err
+	}
+	done := custodyEntry(x.site, ledger.Exported, "done: "+span+", to "+x.out)
+	done.Digest = sum[:]
+	return x.led.Note(ctx, done)
+}
+
+// authorities are all that a certificate in the folder may be by; what vouches for one of them goes beside the boxes' certificates.
+func (x *export) authorities(ctx context.Context) ([][]byte, error) {
+	all, vouching, err := soc.EvidenceAuthorities(x.cfg.Data, edge.NewSystemClock())
+	if err != nil {
+		return nil, err
+	}
+	kept, err := x.led.Authorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	have := map[string]bool{}
+	var out [][]byte
+	for _, der := range append(all, kept...) {
+		if !have[string(der)] {
+			have[string(der)] = true
+			out = append(out, der)
+		}
+	}
+	for _, der := range vouching {
+		if err := x.w.Certificate(der); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// putCustody adds the site's custody log up to now.
+func (x *export) putCustody(ctx context.Context) error {
+	return x.w.Custody(func(line func(evidence.Line) error) error {
+		for after := ledger.Index(0); ; {
+			page, err := x.led.Custody(ctx, x.site, "", after, 1000)
+			if err != nil || len(page) == 0 {
+				return err
+			}
+			for _, c := range page {
+				if len(c.Prev) != 32 {
+					return fmt.Errorf("custody log, entry %d has no hash", c.ID)
+				}
+				if err := line(evidence.Line{N: uint64(c.Entry.N), Prev: [32]byte(c.Prev), Body: c.Body}); err != nil {
+					return err
+				}
+				after = c.ID
+			}
+		}
+	})
+}
+
+// putClips copies the files and manifests.
+func (x *export) putClips(ctx context.Context) error {
+	for i := range x.films {
+		c := &x.films[i]
+		h := evidence.ClipHeader{ID: c.ID, Camera: c.Camera, From: c.From, To: c.To, State: string(c.State), Reason: c.Reason}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		fmt.Fprintf(x.say, "clip %d of %d, camera %s, %d KiB\n", i+1, len(x.films), c.Camera, c.SizeBytes>>10)
+		var err error
+		if len(c.SHA256) > 0 {
+			if h.Clip, err = x.putFile(ctx, c, edge.PartClip, c.SHA256); err != nil {
+				return err
+			}
+		}
+		if c.Still {
+			if h.Still, err = x.putFile(ctx, c, edge.PartStill, c.StillHas); err != nil {
+				return err
+			}
+		}
+		m, err := x.led.Manifest(ctx, c.ID)
+		switch {
+		case errors.Is(err, ledger.ErrNotFound):
+		case err != nil:
+			return err
+		case m.Problem != "":
+			x.note("the manifest of clip %s does not hold and is left out: %s", c.ID, m.Problem)
+		default:
+			if err := x.w.Manifest(c.ID, m.Signed); err != nil {
+				return err
+			}
+		}
+		x.head.Clips = append(x.head.Clips, h)
+	}
+	return nil
+}
+
+// putFile copies a file of a clip, and logs that it was taken. One that is gone, or is not what was stored, is said.
+func (x *export) putFile(ctx context.Context, c *ledger.Clip, part edge.FilePart, want edge.HexBytes) (bool, error) {
+	f, err := os.Open(soc.ClipPath(x.cfg.ClipsDir(), x.site, c.ID, part))
+	if err != nil {
+		x.note("a file of clip %s cannot be read: %v", c.ID, err)
+		return false, nil
+	}
+	defer f.Close()
+	sum, _, err := x.w.File(c.ID, part, f)
+	if err != nil {
+		return false, fmt.Errorf("clip %s: %w", c.ID, err)
+	}
+	got := edge.HexBytes(sum[:])
+	if len(want) > 0 && want.String() != got.String() {
+		x.note("a file of clip %s is not the one that was stored: it has the SHA-256 %s instead of %s", c.ID, got, want)
+	}
+	e := custodyEntry(x.site, ledger.Exported, "clip, to "+x.out)
+	if x.clips++; part == edge.PartStill {
+		e.Note = "still, to " + x.out
+		x.clips--
+		x.stills++
+	}
+	e.Clip, e.Digest = c.ID, got
+	return true, x.led.Note(ctx, e)
+}
+
+// note keeps what is wrong for who reads the evidence, and says it now.
+func (x *export) note(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	x.head.Notes = append(x.head.Notes, s)
+	fmt.Fprintln(x.say, s)
+}

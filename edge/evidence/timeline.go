@@ -1,0 +1,96 @@
+package evidence
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/csv"
+	"html/template"
+	"strings"
+	"time"
+
+	"sitewatch/edge"
+)
+
+// Row is an event as the timeline shows it: what the SOC knew of it, amendments folded in. It is for people and proves nothing.
+type Row struct {
+	Journal  edge.JournalID
+	Seq      edge.Seq
+	Occurred time.Time
+	Recorded time.Time
+	Received time.Time
+	Late     bool
+	Clock    edge.ClockState
+	Kind     edge.Kind
+	Lane     edge.Lane
+	Code     string
+	Panel    edge.PanelID
+	Zone     edge.ZoneID
+	ZoneName string
+	Text     string
+	Why      string
+	Clips    []ClipHeader
+}
+
+//go:embed timeline.html.tmpl
+var timelineText string
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// timelineHTML is a page that opens from a disk: it loads nothing but the files beside it and runs nothing.
+func timelineHTML(h *Header, rows []Row) ([]byte, error) {
+	t, err := template.New("timeline").Funcs(template.FuncMap{"stamp": stamp}).Parse(timelineText)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = t.Execute(&b, struct {
+		*Header
+		Rows []Row
+	}{h, rows})
+	return b.Bytes(), err
+}
+
+func timelineCSV(rows []Row) ([]byte, error) {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	out := [][]string{{"occurred_at", "recorded_at", "received_at", "late", "clock", "lane", "kind", "code", "panel", "zone", "zone_name", "text", "why", "clips", "journal", "seq"}}
+	for i := range rows {
+		r := &rows[i]
+		var clips []string
+		for _, c := range r.Clips {
+			clips = append(clips, string(c.ID))
+		}
+		late := "no"
+		if r.Late {
+			late = "yes"
+		}
+		out = append(out, []string{stamp(r.Occurred), stamp(r.Recorded), stamp(r.Received), late, string(r.Clock), r.Lane.String(), string(r.Kind), r.Code,
+			string(r.Panel), string(r.Zone), r.ZoneName, r.Text, r.Why, strings.Join(clips, " "), string(r.Journal), seqText(r.Seq)})
+	}
+	for _, cells := range out {
+		for i, c := range cells {
+			cells[i] = cell(c)
+		}
+	}
+	err := w.WriteAll(out)
+	return b.Bytes(), err
+}
+
+// cell keeps a spreadsheet from taking what a panel has sent for a formula.
+func cell(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
