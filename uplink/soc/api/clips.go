@@ -90,9 +90,14 @@ func (a *API) file(w http.ResponseWriter, r *http.Request, c *ledger.Clip, part 
 		return
 	}
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+	// A browser may keep it, and has to ask each time: who looks a second time is logged, too.
+	w.Header().Set("Cache-Control", "private, no-cache")
+	digest := c.StillHas
 	if part == edge.PartClip {
-		w.Header().Set("ETag", `"`+c.SHA256.String()+`"`)
+		digest = c.SHA256
+	}
+	if len(digest) > 0 {
+		w.Header().Set("ETag", `"`+digest.String()+`"`)
 	}
 	content(w, r, f)
 }

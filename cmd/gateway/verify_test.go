@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"sitewatch/edge"
+	"sitewatch/edge/evidence"
+	"sitewatch/edge/journal"
+)
+
+// keys are an authority's file and a box's key by it.
+func keys(t *testing.T, dir, name string) (ca string, box edge.Signer) {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	boxKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &caKey.PublicKey, caKey)
+	check(err)
+	ca = filepath.Join(dir, name)
+	check(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	c, err = x509.ParseCertificate(der)
+	check(err)
+	der, err = x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(2), URIs: []*url.URL{edge.SiteURI("0417")},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, c, &boxKey.PublicKey, caKey)
+	check(err)
+	return ca, edge.Signer{Key: boxKey, Certificate: der}
+}
+
+func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
+	dir := t.TempDir()
+	ca, signer := keys(t, dir, "ca.pem")
+	other, _ := keys(t, dir, "other.pem")
+	log := slog.New(slog.DiscardHandler)
+	j, err := journal.Open(t.Context(), journal.Options{Dir: filepath.Join(dir, "data"), Site: "0417", Clock: edge.NewSystemClock(), Log: log,
+		Signer: func() (edge.Signer, bool) { return signer, true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { j.Run(ctx) })
+	if _, err := j.Append(t.Context(), edge.Event{Kind: edge.KindFire}, edge.Event{Kind: edge.KindSet}); err != nil {
+		t.Fatal(err)
+	}
+	records, err := j.Read(t.Context(), edge.Urgent, 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	wg.Wait()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	hash := edge.ChainHash(records[0].Prev, records[0].Body)
+	point, err := signer.Sign(edge.Checkpoint{Type: edge.CheckpointType, Site: "0417", Journal: j.ID(), Seq: 1, Hash: hash[:], Clock: edge.ClockSynced, Certificate: signer.Fingerprint()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{"case", "case.zip"} {
+		w, err := evidence.Create(filepath.Join(dir, out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Journal(j.ID(), func(line func(evidence.Line) error) error { return line(evidence.Line{N: 1, Body: records[0].Body}) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Checkpoint(j.ID(), 1, point); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Close(evidence.Header{Site: "0417"}, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		status int
+		says   string
+	}{
+		{"a journal", []string{j.Path()}, 0, "signed up to event 2, the last one"},
+		{"a journal, by its authority", []string{j.Path(), "--ca", ca}, 0, "by the box of site 0417"},
+		{"a journal, by another authority", []string{j.Path(), "--ca", other}, 1, "trusted"},
+		{"a folder", []string{filepath.Join(dir, "case"), "--ca", ca}, 0, "PROVED"},
+		{"a zip", []string{filepath.Join(dir, "case.zip"), "--ca", ca}, 0, "PROVED"},
+		{"a folder, by another authority", []string{filepath.Join(dir, "case"), "--ca", other}, 1, "BROKEN: certificates/"},
+		{"a folder without an authority", []string{filepath.Join(dir, "case")}, 2, "--ca"},
+		{"a folder that is none", []string{filepath.Join(dir, "data"), "--ca", ca}, 1, "evidence.json"},
+	} {
+		status, out, errs := gateway(t, append([]string{"verify"}, tt.args...)...)
+		if status != tt.status || !strings.Contains(out+errs, tt.says) {
+			t.Errorf("%s: %d %q %q, want %d with %q", tt.name, status, out, errs, tt.status, tt.says)
+		}
+	}
+}
