@@ -73,7 +73,7 @@ func (b *box) wireCameras() error {
 		clips[cfg.ID] = clip.Camera{Ring: c.ring, Trouble: c.source.Trouble}
 	}
 	b.cutter = clip.New(clip.Options{Dir: b.journal.ClipDir(), Cameras: clips, Jobs: b.journal, Eye: b.eye, Clock: b.clock, Log: b.log,
-		Cutting: b.cutting, Growing: b.growing})
+		Store: b.segments, Cutting: b.cutting, Growing: b.growing})
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 
 	"sitewatch/edge"
 )
@@ -79,8 +80,10 @@ func (j *Journal) Commit(ctx context.Context, b Batch) ([]edge.Seq, error) {
 }
 
 func (t *tx) commit(ctx context.Context, b Batch) ([]edge.Seq, error) {
-	evs, err := t.seal(b.Entries)
+	open, extended := maps.Clone(t.open), maps.Clone(t.extended)
+	evs, err := t.seal(t.repeats(b.Entries))
 	if err != nil {
+		t.open, t.extended = open, extended
 		return nil, refusal{err}
 	}
 	seqs := make([]edge.Seq, len(evs))

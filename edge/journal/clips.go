@@ -82,6 +82,9 @@ func (t *tx) wantClip(ctx context.Context, c edge.ClipRef, ev *edge.Event, known
 			return false, err
 		}
 	}
+	if ok, err := t.extend(ctx, c.ID); ok || err != nil {
+		return false, err
+	}
 	var n int
 	if err := t.row(ctx, `select count(*) from clips where state in ('wanted', 'cutting')`, nil, &n); err != nil {
 		return false, err
@@ -180,7 +183,7 @@ func (j *Journal) ClipReady(ctx context.Context, fact edge.ClipFact, f edge.Clip
 			return nil
 		}
 		fact.Reason, fact.Holes = bounded(fact.Reason), boundedHoles(fact.Holes)
-		t.effects.done = append(t.effects.done, func() { delete(j.ends, fact.ID) })
+		t.clipEnds(fact.ID)
 		fact.Camera, fact.SizeBytes, fact.SHA256 = c.camera, f.SizeBytes, f.SHA256[:]
 		fact.StillBytes, fact.StillSHA256 = c.stillBytes, c.stillSHA
 		if _, err := t.exec(ctx, `update clips set state = 'ready', clip_file = ?, clip_bytes = ?, clip_sha256 = ? where id = ?`,
@@ -220,7 +223,7 @@ func (j *Journal) ClipLost(ctx context.Context, id edge.ClipID, reason string) e
 // loseClip makes the row lost, forgets its file and says so in an event.
 func (t *tx) loseClip(ctx context.Context, id edge.ClipID, c clipRow, reason string) error {
 	reason = bounded(reason)
-	t.effects.done = append(t.effects.done, func() { delete(t.j.ends, id) })
+	t.clipEnds(id)
 	if _, err := t.exec(ctx, `update clips set state = 'lost', reason = ?, clip_file = null where id = ?`, reason, string(id)); err != nil {
 		return err
 	}

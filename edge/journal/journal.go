@@ -96,6 +96,7 @@ type Journal struct {
 	// fullTold: the event that says so is journalled; the writer's alone.
 	fullTold bool
 	unsaid   []doomed             // clips given up for room whose rows could not be written yet; the writer's alone
+	open     openClips            // the writer's alone
 	ends     map[edge.ClipID]bool // clips that are being cut and whose end stays; the writer's alone
 	shrunk   edge.Stamp           // last try to shrink the write-ahead log; the writer's alone
 	aged     edge.Stamp           // last look for events that are old enough to go; the writer's alone

@@ -39,7 +39,7 @@ func Open(ctx context.Context, opt Options) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{opt: opt, lock: lock, queue: make(chan *request, queueLen), closed: make(chan struct{}), broken: make(chan error, 1), ends: map[edge.ClipID]bool{},
+	j := &Journal{opt: opt, lock: lock, queue: make(chan *request, queueLen), closed: make(chan struct{}), broken: make(chan error, 1), open: openClips{}, ends: map[edge.ClipID]bool{},
 		checkBytes: cmp.Or(opt.checkBytes, checkBytes)}
 	work := context.WithoutCancel(ctx)
 	if err = j.finishMoves(); err == nil {

@@ -38,7 +38,10 @@ type tx struct {
 	head    head
 	cursors [3]edge.Seq // by lane
 	headToo bool        // the file's own row is written, too: see setHead
-	effects effects
+	open    openClips   // clips that are wanted, or whose end moves, in this transaction
+	// extended are the clips whose end moves, and where to.
+	extended map[edge.ClipID]time.Time
+	effects  effects
 }
 
 // effects are what happens once a transaction is on disk.
@@ -229,7 +232,7 @@ func (j *Journal) fatal(err error) error {
 
 // transact writes the group in one transaction and answers all of it, or, when it returns an error, nobody.
 func (j *Journal) transact(ctx context.Context, group []*request) error {
-	t := &tx{store: j.store, j: j, head: j.head, cursors: j.cursors}
+	t := &tx{store: j.store, j: j, head: j.head, cursors: j.cursors, open: openClips{}, extended: map[edge.ClipID]time.Time{}}
 	answers := make([]error, len(group))
 	if err := t.begin(ctx); err != nil {
 		return translate(err)
@@ -266,6 +269,7 @@ func (j *Journal) transact(ctx context.Context, group []*request) error {
 		j.marked = present
 		j.writeMark()
 	}
+	j.opened(t.open)
 	j.finish(t.effects)
 	for i, r := range group {
 		r.done <- answers[i]

@@ -23,6 +23,7 @@ import (
 	"sitewatch/edge"
 	"sitewatch/video"
 	"sitewatch/video/ring"
+	"sitewatch/video/segment"
 )
 
 // Jobs is the journal's side: which clips are wanted, and where they are told of.
@@ -50,7 +51,8 @@ type Camera struct {
 
 // Options describe a Cutter.
 type Options struct {
-	Dir     string // where clips are; it must exist
+	Store   *segment.Store // what cameras have sent before; nil: no camera is recorded
+	Dir     string         // where clips are; it must exist
 	Cameras map[edge.CameraID]Camera
 	Jobs    Jobs
 	Eye     Stiller // nil: no stills
@@ -96,23 +98,42 @@ const (
 // maxSpan is the longest clip that anybody can configure, and how far from its alarm one may end.
 const maxSpan = 10 * time.Minute
 
-// span is what a job asks for, in Mono of the present boot.
-type span struct{ at, from, to time.Duration }
+// span is what a job asks for. Stamps without a boot are of the wall clock alone.
+type span struct{ at, from, to edge.Stamp }
 
-// spanOf measures by Mono, for a job of the present boot (edge/TIME.md). From and To are of the wall clock at arrival and
+// spanOf measures by Mono, for an alarm's job (edge/TIME.md). From and To are of the wall clock at arrival and
 // At is of the commit a moment later; when the alarm is outside of what they span, the wall clock was stepped in between.
 // How long the clip should be is certain even then, and the alarm is put into its middle. A clip that somebody asks for has
-// no alarm; its still is of its beginning.
+// no alarm: those minutes of the wall clock are meant, and no others; its still is of its beginning.
 func spanOf(job edge.ClipJob, now edge.Stamp) span {
-	at := min(job.At.Mono, now.Mono)
 	length := min(max(job.To.Sub(job.From), 0), maxSpan)
-	before := job.At.Wall.Sub(job.From)
-	if job.Kind == edge.KindCommandDone { // somebody asks for those minutes by the wall clock, and for no others
-		from := at - before
-		return span{at: from, from: from, to: from + length}
+	if job.Kind == edge.KindCommandDone {
+		from := edge.Stamp{Wall: job.From}
+		return span{at: from, from: from, to: moved(from, length)}
 	}
+	at := job.At
+	if ahead, same := at.Since(now); same && ahead > 0 {
+		at = now
+	}
+	before := job.At.Wall.Sub(job.From)
 	if before < 0 || before > length+maxSpan {
 		before = length / 2
 	}
-	return span{at: at, from: at - before, to: at - before + length}
+	return span{at: at, from: moved(at, -before), to: moved(at, length-before)}
 }
+
+func moved(s edge.Stamp, d time.Duration) edge.Stamp {
+	s.Wall, s.Mono = s.Wall.Add(d), s.Mono+d
+	return s
+}
+
+// since is how long after o the stamp s is: by Mono where both are of one boot, else the wall clock is all that there is.
+func since(s, o edge.Stamp) time.Duration {
+	if d, same := s.Since(o); same {
+		return d
+	}
+	return s.Wall.Sub(o.Wall)
+}
+
+// monoOf is where s lies on the monotonic clock of now.
+func monoOf(s, now edge.Stamp) time.Duration { return now.Mono + since(s, now) }

@@ -40,7 +40,7 @@ func (j *cutting) run(ctx context.Context) error {
 		return lostf("camera %s is not configured", j.job.Camera)
 	}
 	now := j.opt.Clock.Now()
-	if _, same := now.Since(j.job.At); !same { // what the ring has now is of another time, and only the wall clock could tell of which
+	if _, same := now.Since(j.job.At); !same && !j.recorded() { // the ring was memory
 		return lostf("the box was started again before it was cut")
 	}
 	fact, err := j.runBoth(ctx, camera, spanOf(j.job, now))
@@ -59,7 +59,7 @@ func (j *cutting) runBoth(ctx context.Context, camera Camera, s span) (edge.Clip
 	still := make(chan error, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { still <- j.runStill(stillCtx, ctx, camera.Ring, s) })
+	wg.Go(func() { still <- j.runStill(stillCtx, ctx, camera, s) })
 	fact, err := j.begin(ctx, camera, s)
 	if err != nil {
 		stop()
@@ -168,6 +168,10 @@ func (j *cutting) resume(ctx context.Context) (done bool, err error) {
 		if err := os.Remove(path); err != nil {
 			return false, j.disk(err)
 		}
+		return false, nil
+	}
+	if !adopted && j.again(found) {
+		j.log.Info("clip is cut again from what was recorded")
 		return false, nil
 	}
 	if !adopted || found.end.Duration() < j.job.To.Sub(found.note.First)-slack-time.Second {

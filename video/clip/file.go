@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash"
 	"os"
-	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
@@ -49,7 +48,6 @@ type file struct {
 	origin      video.Ticks90k   // decoding time of the first picture
 	end         video.Ticks90k   // PTS where the last picture ends
 	lost        uint64           // packets
-	shift       video.Ticks90k   // what was added to the PTS where they began anew
 }
 
 // errOtherCodec says that a picture cannot go into a file of the pictures before it.
@@ -101,7 +99,7 @@ func pictureCodec(p video.Params) codecs.Codec {
 func (f *file) write(u video.AccessUnit, p video.Params) error {
 	f.lost += uint64(u.Lost)
 	if u.Audio != nil {
-		f.sound.add(u, u.PTS+f.shift-f.origin, f.first.PTS-f.origin)
+		f.sound.add(u, u.PTS-f.origin, f.first.PTS-f.origin)
 		return nil
 	}
 	if p.Codec != f.params.Codec {
@@ -109,11 +107,9 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 	}
 	if u.Keyframe {
 		f.leading = f.last.Arrival == (edge.Stamp{}) || u.Lost > 0
-		f.shift += f.restarted(u)
 	} else if f.leading && p.Skipped(u) {
 		return nil
 	}
-	u.PTS += f.shift
 	at := f.dts.next(u, p)
 	if f.last.Arrival == (edge.Stamp{}) {
 		f.first, f.origin = u, at
@@ -145,30 +141,6 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 	f.last = u
 	f.last.Data = nil
 	return nil
-}
-
-// How far the PTS may be from the arrivals before it has begun anew: the bounds of a camera's line (edge/TIME.md).
-const (
-	ptsAhead  = 2 * time.Second
-	ptsBehind = 30 * time.Second
-)
-
-// restarted returns what must be added to the PTS of a keyframe when the line of PTS began anew before it, as it does with a new
-// run of the gateway: then the distance is that of the arrivals.
-func (f *file) restarted(u video.AccessUnit) video.Ticks90k {
-	if f.last.Arrival == (edge.Stamp{}) {
-		return 0
-	}
-	elapsed, same := u.Arrival.Since(f.last.Arrival)
-	if !same {
-		elapsed = u.Arrival.Wall.Sub(f.last.Arrival.Wall)
-	}
-	elapsed = max(elapsed, time.Millisecond)
-	step := u.PTS + f.shift - f.last.PTS
-	if same && step > -video.TicksOf(ptsAhead) && step < video.TicksOf(elapsed+ptsAhead) && step > video.TicksOf(elapsed-ptsBehind) {
-		return 0
-	}
-	return video.TicksOf(elapsed) - step
 }
 
 // flush writes the fragment.

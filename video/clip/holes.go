@@ -13,25 +13,23 @@ const holeFrom = 2 * time.Second
 // holes are the pauses of a camera within a clip, where a player shows a picture that stands still.
 type holes struct {
 	last    edge.Stamp // arrival of the newest picture
+	begun   bool
 	n       int
 	at      edge.Stamp // where the longest one begins
 	longest time.Duration
-	spans   []edge.Span
+	spans   []edge.Span // a clip has minutes, and a hole seconds: a few hundred
 }
 
 // see takes the arrival of the next picture.
 func (h *holes) see(at edge.Stamp) {
-	if quiet := at.Mono - h.last.Mono; h.last.Mono > 0 && quiet > holeFrom {
+	if quiet := since(at, h.last); h.begun && quiet > holeFrom {
 		h.n++
 		if quiet > h.longest {
 			h.at, h.longest = h.last, quiet
 		}
-		if len(h.spans) < edge.MaxHoles {
-			h.spans = append(h.spans, edge.Span{From: h.last.Wall.UTC()})
-		}
-		h.spans[len(h.spans)-1].To = at.Wall.UTC()
+		h.spans = append(h.spans, edge.Span{From: h.last.Wall.UTC(), To: at.Wall.UTC()})
 	}
-	h.last = at
+	h.last, h.begun = at, true
 }
 
 // String is the holes in words; "" when there are none.

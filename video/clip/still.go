@@ -2,6 +2,7 @@ package clip
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,15 +20,17 @@ const (
 // runStill makes the still of the alarm moment as soon as there is a picture and an eye, and keeps trying until ctx ends.
 // The journal is told under a context of its own, whose error it returns: the file is there even if the clip's time has just
 // run out.
-func (j *cutting) runStill(ctx, journal context.Context, r *ring.Ring, s span) error {
+func (j *cutting) runStill(ctx, journal context.Context, camera Camera, s span) error {
 	if j.opt.Eye == nil || j.still.Path != "" {
 		return nil
 	}
-	u, p, err := r.From(s.at).Next(ctx)
-	for err == ring.ErrOverrun {
-		u, p, err = r.From(s.at).Next(ctx)
+	rd := j.reader(camera, s.at)
+	defer rd.Close()
+	u, p, err := rd.Next(ctx)
+	for errors.Is(err, ring.ErrOverrun) {
+		u, p, err = rd.Next(ctx)
 	}
-	if err != nil || u.Arrival.Mono > s.to {
+	if err != nil || since(u.Arrival, s.to) > 0 {
 		return nil
 	}
 	for first := true; ; first = false {

@@ -13,7 +13,7 @@ import (
 
 // cut writes the temporary file.
 func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.ClipFact, err error) {
-	t := &taking{cutting: j, camera: camera, span: s, reader: camera.Ring.From(s.from)}
+	t := &taking{cutting: j, camera: camera, span: s, reader: j.reader(camera, s.from)}
 	defer t.close()
 	for done := false; !done; {
 		if done, err = t.read(ctx); err != nil {
@@ -23,12 +23,12 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 	return t.finish()
 }
 
-// taking is a clip's pictures on their way from the ring into its file.
+// taking is a clip's pictures on their way into its file.
 type taking struct {
 	*cutting
 	camera Camera
 	span   span
-	reader *ring.Reader
+	reader reader
 	file   *file // nil before the first picture
 
 	holes    holes
@@ -37,63 +37,53 @@ type taking struct {
 }
 
 func (t *taking) close() {
+	t.reader.Close()
 	if t.file != nil {
 		t.file.Close()
 	}
 }
 
-// patience is how long to wait for pictures from now on.
+// patience is how long to wait for the next picture. What is read from disk may be long past.
 func (t *taking) patience() time.Duration {
-	p := t.span.to + grace - t.opt.Clock.Now().Mono
-	if t.job.Kind == edge.KindCommandDone {
-		p = max(p, grace) // what is asked for may be long past, and in the ring
+	p := since(t.span.to, t.opt.Clock.Now()) + grace
+	if t.job.Kind == edge.KindCommandDone || t.opt.Store != nil {
+		return max(p, grace)
 	}
-	return max(0, p)
+	return max(p, 0)
 }
 
-// read takes units until the end of the span. done is false when the end was moved on meanwhile.
+// read takes the next unit; done says that the clip ends before it.
 func (t *taking) read(ctx context.Context) (done bool, err error) {
-	readCtx, cancel := context.WithTimeout(ctx, t.patience())
+	wait, cancel := context.WithTimeout(ctx, t.patience())
 	defer cancel()
-	for {
-		u, p, err := t.reader.Next(readCtx)
-		if errors.Is(err, ring.ErrOverrun) {
-			t.gap = t.gap || t.file != nil
-			continue
+	u, p, err := t.reader.Next(wait)
+	switch {
+	case errors.Is(err, ring.ErrOverrun):
+		t.gap = t.gap || t.file != nil
+		return false, nil
+	case ctx.Err() != nil:
+		if t.file != nil { // the next run seals what there is; why it cannot be written is of no use to it
+			t.file.flushNow()
 		}
-		if ctx.Err() != nil {
-			if t.file != nil { // the next run seals what there is; why it cannot be written is of no use to it
-				t.file.flushNow()
-			}
-			return false, ctx.Err()
+		return false, ctx.Err()
+	case err != nil: // the clip's time is over
+		later, err := t.later(ctx)
+		return !later, err
+	}
+	for since(u.Arrival, t.span.to) > 0 {
+		later, err := t.later(ctx)
+		if err != nil {
+			return false, err
 		}
-		if err != nil { // the clip's time is over
-			moved, err := t.moved(ctx)
-			return !moved, err
-		}
-		if u.Arrival.Mono > t.span.to {
-			moved, err := t.moved(ctx)
-			if err != nil {
-				return false, err
-			}
-			if u.Arrival.Mono > t.span.to {
-				t.complete = true
-				return true, t.wanted(u)
-			}
-			if moved {
-				cancel()
-				readCtx, cancel = context.WithTimeout(ctx, t.patience())
-				defer cancel()
-			}
-		}
-		if done, err := t.take(u, p); done || err != nil {
-			return done, err
+		if !later {
+			return true, t.ends(u)
 		}
 	}
+	return t.take(u, p)
 }
 
-// moved asks whether the alarm was repeated, so that the clip's end lies later than was known. When it was not, it will not be.
-func (t *taking) moved(ctx context.Context) (bool, error) {
+// later asks whether the alarm was repeated, so that the clip's end is later than was known. When it was not, it will not be.
+func (t *taking) later(ctx context.Context) (bool, error) {
 	to := t.job.To
 	if err := t.tell(ctx, "clip closing", func(ctx context.Context) (err error) {
 		to, err = t.opt.Jobs.ClipClosing(ctx, t.job.ID, t.job.To)
@@ -104,18 +94,27 @@ func (t *taking) moved(ctx context.Context) (bool, error) {
 	if !to.After(t.job.To) {
 		return false, nil
 	}
-	t.span.to += to.Sub(t.job.To) // both are of the same row
+	t.span.to = moved(t.span.to, to.Sub(t.job.To)) // both are of the same row
 	t.job.To = to
 	return true, nil
 }
 
-// wanted says that a clip that somebody asked for has no pictures because u, the first, is later.
-func (t *taking) wanted(u video.AccessUnit) error {
-	if t.file == nil && t.job.Kind == edge.KindCommandDone {
-		return lostf("the box has no pictures of that time any more; its oldest are of %s", u.Arrival.Wall.UTC().Format(time.TimeOnly+" UTC"))
+// ends is called with the first unit behind the end.
+func (t *taking) ends(u video.AccessUnit) error {
+	if t.file != nil {
+		t.complete = since(t.span.to, t.file.last.Arrival) <= holeFrom
+		return nil
 	}
-	return nil
+	if t.job.Kind != edge.KindCommandDone && !t.recorded() {
+		return nil
+	}
+	if oldest, ok := t.Oldest(t.job.Camera); ok && oldest.Before(t.span.to.Wall) {
+		return lostf("the box has no pictures of that time; the next are of %s", clockTime(u.Arrival.Wall))
+	}
+	return lostf("the box has no pictures of that time any more; its oldest are of %s", clockTime(u.Arrival.Wall))
 }
+
+func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // take puts a unit into the file; done says that no more will fit.
 func (t *taking) take(u video.AccessUnit, p video.Params) (done bool, err error) {
@@ -123,8 +122,12 @@ func (t *taking) take(u video.AccessUnit, p video.Params) (done bool, err error)
 		if u.Audio != nil {
 			return false, nil
 		}
-		if late := u.Arrival.Mono - t.span.from; late > slack {
-			t.reasons = append(t.reasons, fmt.Sprintf("begins %.1f s later than asked: there were no earlier pictures in memory", late.Seconds()))
+		if late := since(u.Arrival, t.span.from); late > slack {
+			where := " in memory"
+			if t.recorded() {
+				where = ""
+			}
+			t.reasons = append(t.reasons, fmt.Sprintf("begins %.1f s later than asked: there were no earlier pictures%s", late.Seconds(), where))
 		}
 		n := note{Clip: t.job.ID, Camera: t.job.Camera, Seq: t.job.Seq, First: u.Arrival.Wall}
 		if t.file, err = create(t.temp(), p, n, fileOptions{room: t.room, grew: t.grew}); err != nil {
@@ -169,13 +172,16 @@ func (t *taking) finish() (fact edge.ClipFact, err error) {
 	if f == nil {
 		return fact, t.nothing(t.camera)
 	}
+	if t.job.Kind == edge.KindCommandDone && since(f.last.Arrival, t.span.from) < 0 {
+		return fact, lostf("the box has no pictures of that time; the last before are of %s", clockTime(f.last.Arrival.Wall))
+	}
 	if why := t.holes.String(); why != "" {
 		t.reasons = append(t.reasons, why)
 	}
 	if t.gap {
 		t.reasons = append(t.reasons, "pictures are missing: the disk was too slow")
 	}
-	if short := t.span.to - f.last.Arrival.Mono; !t.complete && short > slack {
+	if short := since(t.span.to, f.last.Arrival); !t.complete && short > slack {
 		t.reasons = append(t.reasons, fmt.Sprintf("ends %.1f s earlier than asked%s", short.Seconds(), because(t.camera)))
 	}
 	if f.sound.missing != "" {

@@ -249,6 +249,7 @@ func testClipOrders(t *testing.T, b *bench) {
 	sha := sha256.Sum256([]byte("film"))
 	steps := func(site edge.SiteID, id edge.ClipID) map[rune]func() {
 		asks := b.entry(edge.Event{Site: site, Kind: edge.KindFire, Clips: []edge.ClipRef{{ID: id, Camera: "door", From: at(1), To: at(9)}}})
+		again := b.entry(edge.Event{Site: site, Kind: edge.KindFire, Clips: []edge.ClipRef{{ID: id, Camera: "door", From: at(3), To: at(12)}}})
 		ready := b.entry(edge.Event{Site: site, Kind: edge.KindClipReady, Clip: &edge.ClipFact{ID: id, Camera: "door", From: at(0), To: at(8), SHA256: sha[:]}})
 		lost := b.entry(edge.Event{Site: site, Kind: edge.KindClipLost, Clip: &edge.ClipFact{ID: id, Camera: "door", Reason: "disk"}})
 		other := b.entry(edge.Event{Site: site, Kind: edge.KindClipReady, Clip: &edge.ClipFact{ID: id, Camera: "door", From: at(0), To: at(8), SHA256: make([]byte, 32)}})
@@ -257,7 +258,7 @@ func testClipOrders(t *testing.T, b *bench) {
 			b.must(err)
 		}
 		return map[rune]func(){
-			'e': func() { b.send(site, asks) }, 'r': func() { b.send(site, ready) }, 'l': func() { b.send(site, lost) }, 'x': func() { b.send(site, other) },
+			'e': func() { b.send(site, asks) }, 'a': func() { b.send(site, again) }, 'r': func() { b.send(site, ready) }, 'l': func() { b.send(site, lost) }, 'x': func() { b.send(site, other) },
 			'c': func() { b.must(b.l.ClipCutting(t.Context(), site, id)) },
 			'o': func() { offer(edge.PartClip) }, 's': func() { offer(edge.PartStill) },
 			'S': func() { b.must(b.l.ClipStored(t.Context(), site, id, edge.PartStill, 3, sha)) },
@@ -267,6 +268,11 @@ func testClipOrders(t *testing.T, b *bench) {
 	for order, want := range map[string]Clip{
 		"e":      {State: ClipWanted, From: at(1), To: at(9)},
 		"ec":     {State: ClipCutting, From: at(1), To: at(9)},
+		"ea":     {State: ClipWanted, From: at(1), To: at(12)},
+		"eca":    {State: ClipCutting, From: at(1), To: at(12)},
+		"eoa":    {State: ClipUploading, From: at(1), To: at(12)},
+		"era":    {State: ClipUploading, From: at(0), To: at(8)},
+		"ear":    {State: ClipUploading, From: at(0), To: at(8)},
 		"er":     {State: ClipUploading, From: at(0), To: at(8)},
 		"es":     {State: ClipWanted, From: at(1), To: at(9)},
 		"esS":    {State: ClipWanted, From: at(1), To: at(9), Still: true},

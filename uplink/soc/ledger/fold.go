@@ -102,12 +102,15 @@ func (a *appender) facts(ctx context.Context, e *Entry) error {
 	return nil
 }
 
-// asked makes the row of a clip that an event wants. The file may have come first: then its state stays.
+// asked makes the row of a clip that an event wants. The file may have come first: then its state stays. A repeat of an alarm names
+// the clip of the first one, which ends later for it; what was cut is known better than what was asked for.
 func (a *appender) asked(ctx context.Context, c edge.ClipRef, seq edge.Seq) error {
 	_, err := a.tx.ExecContext(ctx, `INSERT INTO clips (id, site, camera, journal, seq, asked, from_ms, to_ms, state, reason, fact_sha, still_sha, bytes, sha256, still)
 		VALUES (?, ?, ?, ?, ?, 1, ?, ?, 'wanted', '', x'', x'', 0, x'', 0)
-		ON CONFLICT DO UPDATE SET camera = excluded.camera, journal = excluded.journal, seq = excluded.seq, asked = 1,
-			from_ms = iif(from_ms = 0, excluded.from_ms, from_ms), to_ms = iif(to_ms = 0, excluded.to_ms, to_ms)
+		ON CONFLICT DO UPDATE SET camera = excluded.camera, journal = excluded.journal, asked = 1,
+			seq = iif(asked = 1 AND journal = excluded.journal, min(seq, excluded.seq), excluded.seq),
+			from_ms = iif(from_ms = 0 OR fact_sha = x'' AND excluded.from_ms < from_ms, excluded.from_ms, from_ms),
+			to_ms = iif(to_ms = 0 OR fact_sha = x'' AND excluded.to_ms > to_ms, excluded.to_ms, to_ms)
 		WHERE site = excluded.site`,
 		c.ID, a.batch.Site, c.Camera, a.batch.Journal, seq, millis(c.From), millis(c.To))
 	return err
