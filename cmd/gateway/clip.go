@@ -29,8 +29,12 @@ func (c *clipCmd) Run(o cli.Out) error {
 	if _, err := os.Stat(src); err != nil {
 		return edge.WithHint(fmt.Errorf("clip %s is not on this box: %w", c.ID, err), "the SOC has it if its state there is ready")
 	}
-	if err := clip.Export(src, c.Output); err != nil {
+	without, err := clip.Export(src, c.Output)
+	if err != nil {
 		return err
+	}
+	if without != "" {
+		fmt.Fprintf(o, "without %s, which a progressive MP4 of this program cannot carry: the SOC's copy of the clip has it\n", without)
 	}
 	_, err = fmt.Fprintln(o, c.Output)
 	return err

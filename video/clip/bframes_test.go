@@ -70,7 +70,7 @@ func TestBPictures(t *testing.T) {
 		}
 	}
 	dst := filepath.Join(t.TempDir(), "b.mp4")
-	if err := Export(file.Path, dst); err != nil {
+	if _, err := Export(file.Path, dst); err != nil {
 		t.Fatal(err)
 	}
 	if got := probeAny(t, dst); got.Streams[0].Frames != "101" {

@@ -291,7 +291,7 @@ func TestExport(t *testing.T) {
 	if err := os.WriteFile(src, made(t, alarm(15*time.Second, 5*time.Second, 5*time.Second)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Export(src, dst); err != nil {
+	if _, err := Export(src, dst); err != nil {
 		t.Fatal(err)
 	}
 	got, want := probe(t, dst), probe(t, src)
@@ -306,12 +306,12 @@ func TestExport(t *testing.T) {
 	if got.Streams[0] != want.Streams[0] {
 		t.Errorf("stream %+v, want %+v", got.Streams[0], want.Streams[0])
 	}
-	if err := Export(src, dst); !errors.Is(err, os.ErrExist) {
+	if _, err := Export(src, dst); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a second time: got %v, want that it exists", err)
 	}
 	junk := filepath.Join(dir, "junk.mp4")
 	os.WriteFile(junk, []byte("no MP4 at all"), 0o600)
-	if err := Export(junk, filepath.Join(dir, "c.mp4")); err == nil {
+	if _, err := Export(junk, filepath.Join(dir, "c.mp4")); err == nil {
 		t.Error("junk was exported")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "c.mp4")); err == nil {

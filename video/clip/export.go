@@ -2,7 +2,6 @@ package clip
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +9,11 @@ import (
 	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
-	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 	"github.com/deepch/vdk/av"
+	"github.com/deepch/vdk/codec/aacparser"
 	"github.com/deepch/vdk/codec/h264parser"
+	"github.com/deepch/vdk/codec/h265parser"
 	"github.com/deepch/vdk/format/mp4"
 
 	"sitewatch/video"
@@ -22,20 +22,21 @@ import (
 // ftyp goes before what the muxer writes, which has none; some players refuse a file without it.
 var ftyp = []byte("\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomavc1")
 
-// Export writes the clip src as a progressive MP4 to dst, for players that do not open fragmented ones. The pictures are
-// copied bit by bit. dst must not exist yet; it is removed when Export fails.
-func Export(src, dst string) (err error) {
+// Export writes the clip src as a progressive MP4 to dst, for players that do not open fragmented ones. Pictures and AAC are
+// copied bit by bit; without says what the muxer cannot carry, Opus and LPCM, and is "" when nothing is left out. dst must not exist yet; it is
+// removed when Export fails.
+func Export(src, dst string) (without string, err error) {
 	in, err := os.Open(src)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer in.Close()
 	out, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() {
-		if r := recover(); r != nil { // the muxer panics on parameters that it cannot read
+		if r := recover(); r != nil { // the muxer panics on what it does not expect
 			err = fmt.Errorf("%v", r)
 		}
 		if cerr := out.Close(); err == nil {
@@ -47,26 +48,43 @@ func Export(src, dst string) (err error) {
 		}
 	}()
 	if _, err := out.Write(ftyp); err != nil {
-		return err
+		return "", err
 	}
-	mux := mp4.NewMuxer(&shifted{out})
-	if err := copyPictures(mux, in); err != nil {
-		return err
+	e := exporter{mux: mp4.NewMuxer(&shifted{out})}
+	if err := e.copy(in); err != nil {
+		return "", err
 	}
-	if err := mux.WriteTrailer(); err != nil {
-		return err
+	if err := e.mux.WriteTrailer(); err != nil {
+		return "", err
 	}
-	if err := shiftChunks(out); err != nil {
-		return err
+	if err := finishIndex(out, e.times()); err != nil {
+		return "", err
 	}
-	return out.Sync()
+	return e.without, out.Sync()
 }
 
-// copyPictures hands every picture of in to mux.
-func copyPictures(mux *mp4.Muxer, in io.ReaderAt) error {
-	var head seekablebuffer.Buffer
-	var moof []byte
-	var at time.Duration
+// exporter hands the samples of a clip to the muxer.
+type exporter struct {
+	mux     *mp4.Muxer
+	tracks  map[int]*exported // by track of the clip; nil: before the header
+	order   []*exported       // as the muxer numbers them
+	without string
+}
+
+// exported is one track. The muxer counts in ticks of 90 kHz whatever the track has.
+type exported struct {
+	idx   int8
+	scale int64
+	begun bool
+	first video.Ticks90k
+	at    video.Ticks90k // of the last sample
+	last  video.Ticks90k // how long it is
+	time  time.Duration  // of it, as the muxer is told
+}
+
+// copy hands every sample of in to the muxer.
+func (e *exporter) copy(in io.ReaderAt) error {
+	var head, moof []byte
 	pictures := 0
 	for pos := int64(0); ; {
 		kind, box, err := readBox(in, pos)
@@ -79,10 +97,9 @@ func copyPictures(mux *mp4.Muxer, in io.ReaderAt) error {
 		pos += int64(len(box))
 		switch kind {
 		case "ftyp":
-			head.Write(box)
+			head = box
 		case "moov":
-			head.Write(box)
-			if err := writeHeader(mux, head.Bytes()); err != nil {
+			if err := e.header(append(head, box...)); err != nil {
 				return err
 			}
 		case "moof":
@@ -94,14 +111,15 @@ func copyPictures(mux *mp4.Muxer, in io.ReaderAt) error {
 			}
 			for _, part := range parts {
 				for _, track := range part.Tracks {
-					for _, s := range track.Samples {
-						err := mux.WritePacket(av.Packet{IsKeyFrame: !s.IsNonSyncSample, Data: s.Payload, Time: at,
-							CompositionTime: roundedUp(video.Ticks90k(max(0, s.PTSOffset)))})
-						if err != nil {
-							return err
-						}
-						at += roundedUp(video.Ticks90k(s.Duration))
-						pictures++
+					t := e.tracks[track.ID]
+					if t == nil {
+						continue
+					}
+					if t.idx == 0 {
+						pictures += len(track.Samples)
+					}
+					if err := e.samples(t, track); err != nil {
+						return err
 					}
 				}
 			}
@@ -109,23 +127,92 @@ func copyPictures(mux *mp4.Muxer, in io.ReaderAt) error {
 	}
 }
 
-func writeHeader(mux *mp4.Muxer, b []byte) error {
+func (e *exporter) samples(t *exported, track *fmp4.PartTrack) error {
+	pos := int64(track.BaseTime)
+	for _, s := range track.Samples {
+		at := video.Ticks90k((pos*int64(video.Second) + t.scale/2) / t.scale)
+		if !t.begun {
+			t.begun, t.first, t.at = true, at, at
+		}
+		t.time += roundedUp(max(at-t.at, 0))
+		t.at = at
+		err := e.mux.WritePacket(av.Packet{Idx: t.idx, IsKeyFrame: !s.IsNonSyncSample, Data: s.Payload, Time: t.time,
+			CompositionTime: roundedUp(video.Ticks90k(max(0, s.PTSOffset)))})
+		if err != nil {
+			return err
+		}
+		pos += int64(s.Duration)
+		t.last = video.Ticks90k(int64(s.Duration) * int64(video.Second) / t.scale)
+	}
+	return nil
+}
+
+// times is what the muxer does not know of each track.
+func (e *exporter) times() (out []trackTimes) {
+	for _, t := range e.order {
+		w := trackTimes{last: t.last}
+		if t.begun {
+			w.delay = max(0, t.first-e.order[0].first)
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func (e *exporter) header(b []byte) error {
 	var init fmp4.Init
 	if err := init.Unmarshal(bytes.NewReader(b)); err != nil {
 		return err
 	}
-	if len(init.Tracks) != 1 || init.Tracks[0].TimeScale != uint32(video.Second) {
+	var data []av.CodecData
+	e.tracks, e.order = map[int]*exported{}, nil
+	for _, t := range init.Tracks {
+		if t.TimeScale == 0 || t.Codec.IsVideo() != (len(data) == 0) || len(data) > 1 {
+			return errors.New("not a clip of ours")
+		}
+		d, err := codecData(t.Codec)
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			e.without = "sound in " + codecName(t.Codec)
+			continue
+		}
+		e.tracks[t.ID] = &exported{idx: int8(len(data)), scale: int64(t.TimeScale)}
+		e.order = append(e.order, e.tracks[t.ID])
+		data = append(data, d)
+	}
+	if len(data) == 0 {
 		return errors.New("not a clip of ours")
 	}
-	c, ok := init.Tracks[0].Codec.(*codecs.H264)
-	if !ok {
-		return errors.New("not H.264")
+	return e.mux.WriteHeader(data)
+}
+
+// codecData is a track as the muxer knows it; nil: it does not.
+func codecData(c codecs.Codec) (av.CodecData, error) {
+	switch c := c.(type) {
+	case *codecs.H264:
+		p, err := video.NewH264Params(c.SPS, c.PPS)
+		if err != nil {
+			return nil, err
+		}
+		return h264parser.CodecData{Record: p.Config(), SPSInfo: h264parser.SPSInfo{Width: uint(p.Size.Width), Height: uint(p.Size.Height)}}, nil
+	case *codecs.H265:
+		p, err := video.NewH265Params(c.VPS, c.SPS, c.PPS)
+		if err != nil {
+			return nil, err
+		}
+		return h265parser.CodecData{Record: p.Config(), SPSInfo: h265parser.SPSInfo{Width: uint(p.Size.Width), Height: uint(p.Size.Height)}}, nil
+	case *codecs.MPEG4Audio:
+		config, err := c.Config.Marshal()
+		if err != nil {
+			return nil, err
+		}
+		return aacparser.NewCodecDataFromMPEG4AudioConfigBytes(config)
+	case *codecs.Opus, *codecs.LPCM:
+		return nil, nil
 	}
-	data, err := h264parser.NewCodecDataFromSPSAndPPS(c.SPS, c.PPS)
-	if err != nil {
-		return err
-	}
-	return mux.WriteHeader([]av.CodecData{data})
+	return nil, errors.New("not a clip of ours")
 }
 
 // roundedUp converts ticks so that the muxer, which rounds down, comes back to the same number.
@@ -135,60 +222,4 @@ func roundedUp(t video.Ticks90k) time.Duration {
 		d++
 	}
 	return d
-}
-
-// shifted is the output as the muxer sees it: it begins after ftyp.
-type shifted struct{ f *os.File }
-
-func (s *shifted) Write(b []byte) (int, error) { return s.f.Write(b) }
-func (s *shifted) Seek(offset int64, whence int) (int64, error) {
-	if whence == io.SeekStart {
-		offset += int64(len(ftyp))
-	}
-	n, err := s.f.Seek(offset, whence)
-	return n - int64(len(ftyp)), err
-}
-
-// shiftChunks adds what ftyp takes to every chunk offset in the moov at the end of the file.
-func shiftChunks(f *os.File) error {
-	pos := int64(len(ftyp))
-	var head [8]byte
-	if _, err := f.ReadAt(head[:], pos); err != nil {
-		return err
-	}
-	pos += int64(binary.BigEndian.Uint32(head[:]))
-	kind, moov, err := readBox(f, pos)
-	if err != nil || kind != "moov" {
-		return errors.Join(err, errors.New("the muxer wrote no index"))
-	}
-	box := moov
-	for _, want := range []string{"trak", "mdia", "minf", "stbl", "stco"} {
-		if box = child(box, want); box == nil {
-			return fmt.Errorf("the index has no %s", want)
-		}
-	}
-	if len(box) < 16 || uint64(len(box)-16) < 4*uint64(binary.BigEndian.Uint32(box[12:])) {
-		return errors.New("the index is cut short")
-	}
-	for i := range int(binary.BigEndian.Uint32(box[12:])) {
-		e := box[16+4*i:]
-		binary.BigEndian.PutUint32(e, binary.BigEndian.Uint32(e)+uint32(len(ftyp)))
-	}
-	_, err = f.WriteAt(moov, pos)
-	return err
-}
-
-// child returns the first box of that kind in a box; it aliases b.
-func child(b []byte, kind string) []byte {
-	for b = b[8:]; len(b) >= 8; {
-		n := binary.BigEndian.Uint32(b)
-		if n < 8 || uint64(n) > uint64(len(b)) {
-			return nil
-		}
-		if string(b[4:8]) == kind {
-			return b[:n]
-		}
-		b = b[n:]
-	}
-	return nil
 }
