@@ -20,6 +20,7 @@ import (
 	"sitewatch/uplink/soc/api"
 	"sitewatch/uplink/soc/console"
 	"sitewatch/uplink/soc/ledger"
+	"sitewatch/uplink/soc/preview"
 )
 
 type runCmd struct {
@@ -60,10 +61,15 @@ func (c *runCmd) Run(ctx context.Context, e cli.Err) error {
 	if err != nil {
 		return err
 	}
-	web := api.New(api.Options{Ledger: led, Presence: receiver, Certificates: receiver, Clock: clock, Log: log, Gatherer: metrics, Console: page,
+	previews, err := preview.New(preview.Options{Dir: filepath.Join(cfg.ClipsDir(), ".previews"), Room: receiver.Room, Clock: clock, Log: log})
+	if err != nil {
+		return err
+	}
+	web := api.New(api.Options{Ledger: led, Presence: receiver, Certificates: receiver, Clock: clock, Log: log, Gatherer: metrics, Console: page, Previews: previews,
 		ClipPath: func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string {
 			return soc.ClipPath(cfg.ClipsDir(), site, id, part)
-		}})
+		},
+		Arriving: func(site edge.SiteID, id edge.ClipID) string { return soc.Arriving(cfg.ClipsDir(), site, id) }})
 	// Both ports are opened here, so that one that is taken ends the program with a sentence and not a supervisor's retries.
 	boxes, err := listen(ctx, cfg.Uplink, "uplink")
 	if err != nil {

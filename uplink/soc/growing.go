@@ -97,3 +97,6 @@ func (u *receiving) unpark(final string) *incoming {
 	u.parked = slices.Delete(u.parked, i, i+1)
 	return in
 }
+
+// Room is how many bytes the disk has for clips and what is made of them.
+func (s *Server) Room() (uint64, error) { return s.store.room() }

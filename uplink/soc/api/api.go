@@ -23,6 +23,7 @@ import (
 
 	"sitewatch/edge"
 	"sitewatch/uplink/soc/ledger"
+	"sitewatch/uplink/soc/preview"
 )
 
 // Presence knows which boxes are connected.
@@ -47,7 +48,10 @@ type Options struct {
 	Certificates Certificates
 
 	ClipPath func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string
-	Console  http.Handler // serves / and what is below it
+	// Arriving is the file in which a clip is that is on its way, "" for none; nil: none is shown before it is complete.
+	Arriving func(site edge.SiteID, id edge.ClipID) string
+	Previews *preview.Maker // nil: none are made
+	Console  http.Handler   // serves / and what is below it
 	Clock    edge.Clock
 	Log      *slog.Logger
 	Gatherer prometheus.Gatherer
@@ -128,7 +132,7 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/sites/{id}/gaps", soon(a.gaps))
 	mux.HandleFunc("GET /api/v1/events", soon(a.events))
 	mux.HandleFunc("GET /api/v1/events/stream", a.stream)
-	mux.HandleFunc("GET /api/v1/clips/{id}", soon(a.clip))
+	mux.HandleFunc("GET /api/v1/clips/{id}", a.clip)
 	mux.HandleFunc("GET /api/v1/custody", soon(a.custody))
 	mux.HandleFunc("POST /api/v1/sites/{id}/commands", soon(a.postCommand))
 	mux.HandleFunc("GET /api/v1/commands/{id}", soon(a.command))

@@ -33,6 +33,7 @@ type front struct {
 	t      testing.TB
 	led    *ledger.SQLite
 	srv    *httptest.Server
+	api    *API
 	clips  string
 	id     edge.JournalID
 	seq    edge.Seq
@@ -60,10 +61,12 @@ func newFront(t testing.TB) *front {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { f.led.Run(ctx) })
-	f.srv = httptest.NewServer(New(Options{Ledger: f.led, Presence: f, Certificates: f, Clock: edge.NewSystemClock(), Log: log, Gatherer: prometheus.NewRegistry(),
+	f.api = New(Options{Ledger: f.led, Presence: f, Certificates: f, Clock: edge.NewSystemClock(), Log: log, Gatherer: prometheus.NewRegistry(),
 		ClipPath: func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string {
 			return filepath.Join(f.clips, fmt.Sprintf("%s-%d", id, part))
-		}}).Handler())
+		},
+		Arriving: func(_ edge.SiteID, id edge.ClipID) string { return filepath.Join(f.clips, string(id)+".part") }})
+	f.srv = httptest.NewServer(f.api.Handler())
 	t.Cleanup(func() {
 		f.srv.CloseClientConnections()
 		f.srv.Close()
@@ -142,7 +145,7 @@ func TestEventHasEveryField(t *testing.T) {
 	if diff := cmp.Diff(want, f.get("/api/v1/sites")); diff != "" {
 		t.Error(diff)
 	}
-	want = `{"id":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","site":"0417","camera":"door","event":{"journal":"abababababababababababababababab","seq":2},"from":"2026-11-23T12:00:00.125Z","to":"2026-11-23T12:00:09.125Z","state":"wanted","reason":"","bytes":0,"sha256":""}` + "\n"
+	want = `{"id":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","site":"0417","camera":"door","event":{"journal":"abababababababababababababababab","seq":2},"from":"2026-11-23T12:00:00.125Z","to":"2026-11-23T12:00:09.125Z","state":"wanted","reason":"","bytes":0,"sha256":"","growing":false,"codec":"","mime":""}` + "\n"
 	if diff := cmp.Diff(want, f.get("/api/v1/clips/"+strings.Repeat("cd", 16))); diff != "" {
 		t.Error(diff)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -28,6 +29,10 @@ type clip struct {
 	Reason string           `json:"reason"`
 	Bytes  int64            `json:"bytes"`
 	SHA256 edge.HexBytes    `json:"sha256"`
+
+	Growing bool   `json:"growing"` // the box is still cutting it
+	Codec   string `json:"codec"`   // h264 or h265
+	Mime    string `json:"mime"`    // as a browser is asked whether it plays it
 }
 
 type eventRef struct {
@@ -35,13 +40,16 @@ type eventRef struct {
 	Seq     edge.Seq       `json:"seq"`
 }
 
-// clip serves clips/{id}, clips/{id}.mp4 and clips/{id}.jpg: a wildcard of the mux takes a whole element of the path.
+// clip serves clips/{id}, clips/{id}.mp4, clips/{id}.preview.mp4 and clips/{id}.jpg: a wildcard of the mux takes a whole element of
+// the path.
 func (a *API) clip(w http.ResponseWriter, r *http.Request) {
 	if _, ok := query(w, r); !ok {
 		return
 	}
-	id, part := r.PathValue("id"), edge.FilePart(0)
-	if s, ok := strings.CutSuffix(id, ".mp4"); ok {
+	id, part, small := r.PathValue("id"), edge.FilePart(0), false
+	if s, ok := strings.CutSuffix(id, ".preview.mp4"); ok {
+		id, part, small = s, edge.PartClip, true
+	} else if s, ok := strings.CutSuffix(id, ".mp4"); ok {
 		id, part = s, edge.PartClip
 	} else if s, ok := strings.CutSuffix(id, ".jpg"); ok {
 		id, part = s, edge.PartStill
@@ -50,17 +58,33 @@ func (a *API) clip(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no clip with this id")
 		return
 	}
-	c, err := a.o.Ledger.Clip(r.Context(), edge.ClipID(id))
-	if err != nil {
-		a.trouble(w, r, err)
-		return
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+	defer cancel()
+	c, err := a.o.Ledger.Clip(ctx, edge.ClipID(id))
+	switch {
+	case err != nil:
+		a.trouble(w, r.WithContext(ctx), err)
+	case small:
+		a.preview(w, r, &c)
+	case part == edge.PartClip && len(c.SHA256) == 0:
+		a.arriving(w, r, &c)
+	case part != 0:
+		a.file(w, r, &c, part)
+	default:
+		a.describe(w, &c)
 	}
-	if part == 0 {
-		reply(w, http.StatusOK, clip{ID: c.ID, Site: c.Site, Camera: c.Camera, Event: eventRef{c.Journal, c.Seq}, From: stamp(c.From),
-			To: stamp(c.To), State: c.State, Reason: c.Reason, Bytes: c.SizeBytes, SHA256: c.SHA256})
-		return
+}
+
+func (a *API) describe(w http.ResponseWriter, c *ledger.Clip) {
+	bytes := c.SizeBytes
+	path, whole := a.clipFile(c)
+	f := filmOf(path, whole)
+	if !whole {
+		bytes = f.playable
 	}
-	a.file(w, r, &c, part)
+	reply(w, http.StatusOK, clip{ID: c.ID, Site: c.Site, Camera: c.Camera, Event: eventRef{c.Journal, c.Seq}, From: stamp(c.From),
+		To: stamp(c.To), State: c.State, Reason: c.Reason, Bytes: bytes, SHA256: c.SHA256, Codec: f.codec, Mime: f.mime,
+		Growing: c.State == ledger.ClipUploading && len(c.FactSHA) == 0})
 }
 
 // file serves a finished file, with ranges. Its bytes never change under an id.
@@ -103,7 +127,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request, c *ledger.Clip, part 
 }
 
 // content is http.ServeContent, but for its answer to a range that is not there: that is JSON like every error here.
-func content(w http.ResponseWriter, r *http.Request, f *os.File) {
+func content(w http.ResponseWriter, r *http.Request, f io.ReadSeeker) {
 	s := &served{ResponseWriter: w}
 	http.ServeContent(s, r, "", time.Time{}, f)
 	if s.noRange { // of a range beyond the end, Content-Range with the size of the file is set and stays

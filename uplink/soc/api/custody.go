@@ -60,7 +60,8 @@ func (a *API) looked(r *http.Request, c *ledger.Clip, part edge.FilePart) {
 	digest := c.StillHas
 	if part == edge.PartClip {
 		l.action, digest = ledger.DownloadedClip, c.SHA256
-		if d := r.Header.Get("Sec-Fetch-Dest"); d == "video" {
+		// The console's player of a clip that grows asks for ranges, too.
+		if d := r.Header.Get("Sec-Fetch-Dest"); d == "video" || d == "empty" && r.Header.Get("Range") != "" {
 			l.action = ledger.ViewedClip
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"sitewatch/uplink/soc/api"
 	"sitewatch/uplink/soc/console"
 	"sitewatch/uplink/soc/ledger"
+	"sitewatch/uplink/soc/preview"
 )
 
 // desk is a SOC without its line to the boxes: ledger, API and console on loopback.
@@ -65,10 +66,15 @@ func newDesk(t testing.TB) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
+	previews, err := preview.New(preview.Options{Dir: t.TempDir(), Room: func() (uint64, error) { return 1 << 30, nil }, Clock: edge.NewSystemClock(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
 	web := api.New(api.Options{Ledger: d.led, Presence: d, Console: page, Clock: edge.NewSystemClock(), Log: log, Gatherer: prometheus.NewRegistry(),
 		ClipPath: func(site edge.SiteID, id edge.ClipID, part edge.FilePart) string {
 			return soc.ClipPath(d.clips, site, id, part)
-		}})
+		},
+		Arriving: func(site edge.SiteID, id edge.ClipID) string { return soc.Arriving(d.clips, site, id) }, Previews: previews})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

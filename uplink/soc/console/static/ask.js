@@ -5,7 +5,10 @@ const patience = 10_000; // ms: a line that is dead must not hold up what asks
 // ask gives the answer as JSON, or throws.
 export async function ask(path) {
   const r = await fetch(path, { signal: AbortSignal.timeout(patience) });
-  if (!r.ok) throw Object.assign(new Error(`${path}: ${r.status}`), { status: r.status });
+  if (!r.ok) {
+    const said = await r.json().catch(() => undefined);
+    throw Object.assign(new Error(`${path}: ${r.status}`), { status: r.status, sentence: said?.error });
+  }
   return r.json();
 }
 
