@@ -135,6 +135,24 @@ void eye_grid(const eye_picture *p, uint16_t *grid, int w, int h, int side)
 		}
 }
 
+double eye_sharpness(const eye_picture *p)
+{
+	uint64_t fine = 0, coarse = 0;
+	for (int y = 0; y + 1 < p->height; y += 4) {
+		const uint8_t *a = p->plane[0] + (int64_t)y * p->stride[0], *b = a + p->stride[0];
+		uint32_t f = 0, c = 0; // 4096 times 255 squared is 2^28
+		for (int x = 0; x + 9 < p->width; x += 2) {
+			int v = a[x] + a[x + 1] + b[x] + b[x + 1];
+			int near = (a[x + 2] + a[x + 3] + b[x + 2] + b[x + 3] - v) / 4, far = (a[x + 8] + a[x + 9] + b[x + 8] + b[x + 9] - v) / 4;
+			f += near * near;
+			c += far * far;
+		}
+		fine += f;
+		coarse += c;
+	}
+	return coarse ? (double)fine / coarse : 0;
+}
+
 void eye_close(eye_decoder *d)
 {
 	if (!d)

@@ -87,7 +87,9 @@ func (d *decoder) Key(u *motion.Unit) (g motion.Grid, err error) {
 	if err != nil {
 		return g, err
 	}
-	return d.shrink(p), nil
+	g = d.shrink(p)
+	g.Sharp = float64(C.eye_sharpness(&p.c))
+	return g, nil
 }
 
 // Next is motion.Decoder.
@@ -115,7 +117,11 @@ func (d *decoder) Next(u *motion.Unit, fresh bool, look func(pts video.Ticks90k,
 		if p.damaged() {
 			return errDecode
 		}
-		look(video.Ticks90k(p.c.pts), d.shrink(&p))
+		g := d.shrink(&p)
+		if u.Keyframe { // often enough
+			g.Sharp = float64(C.eye_sharpness(&p.c))
+		}
+		look(video.Ticks90k(p.c.pts), g)
 	}
 }
 

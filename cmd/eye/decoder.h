@@ -33,6 +33,8 @@ void eye_flush(eye_decoder *d);
 // eye_grid shrinks the brightness to w x h squares of side x side pixels, in sixteenths. What is left over at the right and
 // at the bottom is left out.
 void eye_grid(const eye_picture *p, uint16_t *grid, int w, int h, int side);
+// eye_sharpness is how much of what changes within eight pixels changes within two: about 0.25 where edges are sharp.
+double eye_sharpness(const eye_picture *p);
 void eye_close(eye_decoder *d);
 
 #endif

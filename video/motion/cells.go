@@ -122,19 +122,24 @@ func (c *cells) begin() {
 	}
 }
 
-// changed returns the shares of the cells that have become brighter and darker since the picture before, by more than step.
-func (c *cells) changed(step float32) (brighter, darker float64) {
-	up, down := 0, 0
+// changed returns which shares of the cells have become brighter or darker since the picture before by more than a repeated
+// picture does, and brighter less darker by more than noise does.
+func (c *cells) changed() (any, light float64) {
+	var some, up, down int32
+	prev := c.logPrev[:len(c.log)]
 	for i, v := range c.log {
-		switch d := v - c.logPrev[i]; {
-		case d > step:
-			up++
-		case d < -step:
-			down++
+		d := v - prev[i]
+		if d > sameStep || d < -sameStep {
+			some++
+			if d > lightStep {
+				up++
+			} else if d < -lightStep {
+				down++
+			}
 		}
 	}
 	n := float64(len(c.log))
-	return float64(up) / n, float64(down) / n
+	return float64(some) / n, math.Abs(float64(up-down)) / n
 }
 
 func decay(seconds, of float64) float32 { return float32(math.Exp(-seconds / of)) }
@@ -170,19 +175,26 @@ func (c *cells) limits() {
 	}
 }
 
-// compare finds what differs and what moves, and returns how many cells do the latter.
-func (c *cells) compare() (moving int) {
+// compare finds what differs and what moves, and returns how many cells do.
+func (c *cells) compare() (differing, moving int) {
 	c.differs, c.differed = c.differed, c.differs
+	n := len(c.cur)
+	prev, bg, limit, out, moves := c.prev[:n], c.bg[:n], c.limit[:n], c.differs[:n], c.moves[:n]
 	for i, v := range c.cur {
-		t := c.limit[i]
-		differs := abs(v-c.bg[i]) > t
-		c.differs[i], c.moves[i] = differs, false
-		if differs && abs(v-c.prev[i]) > t/2 {
-			c.moves[i] = true
+		t := limit[i]
+		d := v - bg[i]
+		out[i], moves[i] = false, false
+		if d <= t && d >= -t {
+			continue
+		}
+		out[i] = true
+		differing++
+		if abs(v-prev[i]) > t/2 {
+			moves[i] = true
 			moving++
 		}
 	}
-	return moving
+	return differing, moving
 }
 
 // learn moves the background towards the picture: soon where nothing differs, and late where something stands before it.

@@ -9,6 +9,7 @@ import (
 type Grid struct {
 	Width, Height int
 	Cells         []uint16
+	Sharp         float64 // how much of what changes within eight pixels changes within two; 0: not known
 }
 
 // Decoder decodes the pictures of one camera. Grids are valid until the next call.
@@ -38,6 +39,7 @@ type Grader struct {
 	pixels int
 	model  *Model
 	sizes  sizes
+	scene  scene
 
 	gop, before []*Unit // since the last keyframe, and from the one before it
 	held        int     // bytes of both
@@ -179,7 +181,9 @@ func (g *Grader) key(u *Unit) {
 	}
 	if g.of(grid).Glance(u.PTS, grid.Cells, 1+g.vain/4) {
 		g.wake(append(append([]*Unit(nil), g.before...), u))
+		return
 	}
+	g.see(u.PTS, grid.Sharp)
 }
 
 // hand says what the decoder gets.
@@ -221,7 +225,7 @@ func (g *Grader) of(grid Grid) *Model {
 		if g.model != nil && g.model.open {
 			g.say(&Motion{Camera: g.camera, State: End, PTS: g.model.movingAt, At: g.newest})
 		}
-		g.model = NewModel(grid.Width, grid.Height, g.opt)
+		g.model, g.scene = NewModel(grid.Width, grid.Height, g.opt), scene{}
 	}
 	return g.model
 }
@@ -233,6 +237,7 @@ func (g *Grader) step(pts video.Ticks90k, grid Grid) {
 	if m.lively() {
 		g.livelyAt = max(g.livelyAt, pts)
 	}
+	g.see(pts, grid.Sharp)
 	switch r.State {
 	case Start:
 		g.opened, g.vain, g.keptAt = true, 0, g.newest
@@ -246,6 +251,13 @@ func (g *Grader) step(pts video.Ticks90k, grid Grid) {
 		return
 	}
 	g.say(&Motion{Camera: g.camera, State: r.State, PTS: r.PTS, At: g.newest, Box: r.Box, Where: r.Where, Why: r.Why})
+}
+
+// see says when the camera sees what it should not.
+func (g *Grader) see(pts video.Ticks90k, sharp float64) {
+	if t, state, why := g.scene.look(pts, g.model.cells, sharp); t != 0 {
+		g.say(&Scene{Camera: g.camera, Trouble: t, State: state, PTS: pts, Why: why})
+	}
 }
 
 // rest learns from a quiet unit and goes to sleep after enough of them.

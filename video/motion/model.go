@@ -13,15 +13,18 @@ import (
 // A Model is pure: its time is the PTS. It is used by one goroutine.
 type Model struct {
 	*cells
-	opt     ModelOptions
-	least   float64 // cells that a region needs
-	started bool
-	lastAt  video.Ticks90k // of the last picture that showed something new
-	age     float64        // seconds since the model began
-	limitAt float64        // age at which the limits were worked out
-	calm    float64        // seconds since the light changed as a whole
-	found   []region
-	tracks  []track
+	opt       ModelOptions
+	least     float64 // cells that a region needs
+	started   bool
+	lastAt    video.Ticks90k // of the last picture that showed something new
+	age       float64        // seconds since the model began
+	limitAt   float64        // age at which the limits were worked out
+	calm      float64        // seconds since the light changed as a whole
+	owed      float64        // seconds that nothing was learnt
+	stirs     bool           // something has differed since
+	differing int            // cells
+	found     []region
+	tracks    []track
 
 	open     bool
 	movingAt video.Ticks90k
@@ -62,7 +65,8 @@ const (
 	upsetShare  = 0.4                    // of the cells change their structure: another picture, day and night, a jolt
 	calmSeconds = 0.5                    // after that
 	step        = 6 * video.Second / 100 // pictures that come closer are not looked at
-	limitEvery  = 0.5                    // seconds: the limits change slowly
+	learnEvery  = 0.25                   // seconds, while nothing differs
+	limitEvery  = 1.0                    // seconds: the limits change slowly
 )
 
 // NewModel returns a model of grids w wide and h high.
@@ -91,14 +95,15 @@ func (m *Model) Setup(opt ModelOptions) {
 // ready says whether movement would be told.
 func (m *Model) ready() bool { return m.started && m.age >= warmUp }
 
-// lively says whether something moves, or may soon prove to.
+// lively says whether something moves in this picture, or may soon prove to.
 func (m *Model) lively() bool {
-	return m.open || slices.ContainsFunc(m.tracks, func(t track) bool { return t.seen == m.lastAt && t.score >= enough/2 })
+	return slices.ContainsFunc(m.tracks, func(t track) bool { return t.seen == m.lastAt && t.score >= enough/2 })
 }
 
 // begin takes the picture for the background.
 func (m *Model) begin(pts video.Ticks90k, grid []uint16) Report {
 	m.started, m.lastAt, m.age, m.calm, m.limitAt = true, pts, 0, 0, math.Inf(-1)
+	m.owed, m.stirs, m.differing = 0, false, 0
 	m.look(grid)
 	m.cells.begin()
 	m.tracks = m.tracks[:0]
@@ -109,16 +114,19 @@ func (m *Model) begin(pts video.Ticks90k, grid []uint16) Report {
 	return Report{}
 }
 
-// judge compares the picture with what is known, and returns whether the light changed as a whole.
-func (m *Model) judge() (light bool) {
+// judge compares the picture with what is known, and returns whether the picture changed as a whole. light is what
+// changed says.
+func (m *Model) judge(light float64) bool {
 	if m.age-m.limitAt >= limitEvery || m.age < warmUp {
 		m.limits()
 		m.limitAt = m.age
 	}
-	up, down := m.changed(lightStep)
-	moving := m.compare()
+	before := m.differing
+	var moving int
+	m.differing, moving = m.compare()
+	m.stirs = m.stirs || m.differing > 0 || before > 0
 	m.found = m.regions(int(m.least/3), m.found)
-	return math.Abs(up-down) > lightShare || float64(moving) > upsetShare*float64(m.w*m.h)
+	return light > lightShare || float64(moving) > upsetShare*float64(m.w*m.h)
 }
 
 // Glance takes a keyframe that comes long after the picture before. When it may show movement it returns true and forgets the
@@ -131,7 +139,7 @@ func (m *Model) Glance(pts video.Ticks90k, grid []uint16, factor float64) bool {
 	}
 	m.look(grid)
 	seconds := gap.Duration().Seconds()
-	if m.judge() || slices.ContainsFunc(m.found, func(r region) bool { return float64(r.moving) >= m.least*factor }) {
+	if _, light := m.changed(); m.judge(light) || slices.ContainsFunc(m.found, func(r region) bool { return float64(r.moving) >= m.least*factor }) {
 		m.unlook()
 		m.differs, m.differed = m.differed, m.differs
 		return true
@@ -139,7 +147,8 @@ func (m *Model) Glance(pts video.Ticks90k, grid []uint16, factor float64) bool {
 	m.lastAt = pts
 	m.age += seconds
 	m.calm += seconds
-	m.learn(seconds, 0, false)
+	m.learn(m.owed+seconds, 0, false)
+	m.owed, m.stirs = 0, false
 	return false
 }
 
@@ -153,17 +162,23 @@ func (m *Model) Step(pts video.Ticks90k, grid []uint16) Report {
 		return Report{}
 	}
 	m.look(grid)
-	if up, down := m.changed(sameStep); up+down < sameShare {
+	some, light := m.changed()
+	if some < sameShare {
 		m.unlook()
 		return m.quiet(pts)
 	}
 	m.lastAt = pts
 	seconds := gap.Duration().Seconds()
 	m.age += seconds
-	if m.calm += seconds; m.judge() {
+	if m.calm += seconds; m.judge(light) {
 		m.calm = 0
 	}
-	m.learn(seconds, float32(seconds/(m.age+seconds)), m.calm < calmSeconds && !m.open)
+	// While nothing differs there is no hurry.
+	upset := m.calm < calmSeconds
+	if m.owed += seconds; m.stirs || upset || m.owed >= learnEvery {
+		m.learn(m.owed, float32(m.owed/(m.age+m.owed)), upset && !m.open)
+		m.owed, m.stirs = 0, false
+	}
 	if m.calm < calmSeconds {
 		m.tracks = m.tracks[:0]
 		return m.quiet(pts)

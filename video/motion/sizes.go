@@ -15,8 +15,8 @@ type sizes struct {
 
 const (
 	places        = 64
-	leastJump     = 0.8  // log2: 1.7 times the usual size, twice in a row; or twice as much of a jump at once
-	jumpDevs      = 4    // usual deviations
+	leastJump     = 0.6  // log2: 1.7 times the usual size, twice in a row; or twice as much of a jump at once
+	jumpDevs      = 3    // usual deviations
 	sizesRate     = 0.05 // of the newest picture
 	sizesKnown    = 3    // pictures at a place before it is judged
 	reliableAfter = 200  // pictures
@@ -39,7 +39,7 @@ func (s *sizes) jump(bytes, place int, factor float64) bool {
 		return false
 	}
 	s.high++
-	return s.high >= 2 || z > 2*limit
+	return s.high >= 2
 }
 
 // learn takes the size of a picture during which nothing moved.

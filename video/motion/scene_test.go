@@ -1,0 +1,105 @@
+package motion
+
+import (
+	"fmt"
+	"testing"
+
+	"sitewatch/video"
+)
+
+func TestScenes(t *testing.T) {
+	shop := func(n int) []uint16 { // with things of its own everywhere
+		g := room(1, n)
+		for k := range 25 {
+			x, y := k*41%110, k*29%60
+			for i := range 80 {
+				g[(y+i/10)*testW+x+i%10] = uint16(16 * (20 + k*8))
+			}
+		}
+		return g
+	}
+	shifted := func(n int) []uint16 {
+		g := shop(n)
+		out := make([]uint16, len(g))
+		for i := range g {
+			out[i] = g[i/testW*testW+(i%testW+20)%testW]
+		}
+		return out
+	}
+	grey := func(n int) []uint16 {
+		g := make([]uint16, testW*testH)
+		for i := range g {
+			g[i] = uint16(16*40 + (i*7919+n*104729)%20)
+		}
+		return g
+	}
+	dim := func(n int) []uint16 {
+		g := shop(n)
+		for i := range g {
+			g[i] /= 5
+		}
+		return g
+	}
+	lorry := func(n int) []uint16 { return person(person(person(person(shop(n), 20), 32), 44), 56) }
+	for name, c := range map[string]struct {
+		what  func(n int) []uint16
+		sharp float64
+		want  string
+	}{
+		"as ever":          {shop, 0.25, "[]"},
+		"the light goes":   {dim, 0.25, "[]"},
+		"a lorry stops":    {lorry, 0.25, "[]"},
+		"covered":          {grey, 0.5, "[covered 1 covered 3]"},
+		"turned away":      {shifted, 0.25, "[moved 1 moved 3]"},
+		"out of focus":     {shop, 0.1, "[defocused 1 defocused 3]"},
+		"a little blurred": {shop, 0.16, "[]"},
+	} {
+		var s scene
+		cells := newCells(testW, testH)
+		var got []string
+		for n := range 120 {
+			picture, sharp := shop(n), 0.25
+			if n >= 40 && n < 80 {
+				picture, sharp = c.what(n), c.sharp
+			}
+			cells.look(picture)
+			trouble, state, why := s.look(video.Ticks90k(n)*video.Second, cells, sharp)
+			if trouble == 0 {
+				continue
+			}
+			got = append(got, fmt.Sprint(trouble, state))
+			if why == "" || state == Start && (n < 45 || n > 55) || state == End && (n < 85 || n > 95) {
+				t.Errorf("%s: %v %d at %d s, %q: want it told within 15 s of 40 and 80", name, trouble, state, n, why)
+			}
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s: got %v, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Who turns a camera and means it has a new usual picture after ten minutes.
+func TestNewViewIsAdopted(t *testing.T) {
+	var s scene
+	cells := newCells(testW, testH)
+	told := ""
+	for n := range 800 {
+		picture := room(1, n)
+		if n >= 40 {
+			for i, j := 0, len(picture)-1; i < j; i, j = i+1, j-1 { // upside down, and with something else in it
+				picture[i], picture[j] = picture[j], picture[i]
+			}
+			picture = person(picture, 50)
+			for i := range picture {
+				picture[i] = 255*16 - picture[i]
+			}
+		}
+		cells.look(picture)
+		if trouble, state, _ := s.look(video.Ticks90k(n)*video.Second, cells, 0); trouble != 0 {
+			told += fmt.Sprint(trouble, state, " ")
+		}
+	}
+	if told != "moved 1 moved 3 " || s.told != 0 {
+		t.Errorf("got %q, want moved, once, and its end", told)
+	}
+}
