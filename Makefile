@@ -68,7 +68,7 @@ CUTS ?= 200
 torture-power: deps-test ## as root: power cuts, CUTS (200), and a full disk, on ext4 on loop devices
 	@[ "$$(id -u)" = 0 ] || { echo "run as root: it mounts disks of its own"; exit 1; }
 	$(call need,e2fsprogs mount)
-	$(GO) test -count 1 -timeout 120m -v -run 'TestPowerCuts|TestFullDisk' ./cmd/gateway -cuts $(CUTS)
+	$(GO) test -count 1 -timeout 120m -v -run 'TestPowerCuts|TestFullDisk|TestDiskFullOfPictures' ./cmd/gateway -cuts $(CUTS)
 
 lint: deps-build ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l cmd edge drivers video uplink); [ -z "$$out" ] || { echo "not gofmt'd:"; echo "$$out"; exit 1; }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,35 +20,11 @@ func BenchmarkAlarmToSOC(b *testing.B) {
 	l := plug(b, s.dir+"/panel")
 	s.startGateway()
 	l.must(blkAccount, ack)
-	arrived := make(chan string, 16)
-	resp, err := http.Get(s.api + "/events/stream?after=0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer resp.Body.Close()
-	go func() {
-		defer close(arrived)
-		sc := bufio.NewScanner(resp.Body)
-		sc.Buffer(nil, 1<<20)
-		for sc.Scan() {
-			var e socEvent
-			if data, ok := strings.CutPrefix(sc.Text(), "data:"); ok && json.Unmarshal([]byte(data), &e) == nil && e.Kind == "fire" { // intruder alarms of one zone would be held
-				arrived <- e.Raw
-			}
-		}
-	}()
+	arrived := fires(b, s)
 	var acked, committed []time.Duration
 	for i := 0; b.Loop(); i++ {
-		block := galaxyBlock('N', fmt.Sprintf("ti%02d:%02d:%02d/FA1011", i/3600%24, i/60%60, i%60))
-		start := time.Now()
-		if got := l.sayBytes(block, 5*time.Second); got != ack {
-			b.Fatalf("answer %d is %q", i, got)
-		}
-		acked = append(acked, time.Since(start))
-		if raw := <-arrived; raw != fmt.Sprintf("%x", block) {
-			b.Fatalf("event %d is %s, want %x", i, raw, block)
-		}
-		committed = append(committed, time.Since(start))
+		a, c := fire(b, l, arrived, i)
+		acked, committed = append(acked, a), append(committed, c)
 	}
 	report(b, "ack", acked)
 	report(b, "soc", committed)
@@ -66,55 +39,62 @@ func report(b *testing.B, name string, ds []time.Duration) {
 	}
 }
 
-// BenchmarkRecord1080p15 takes a 1080p15 2 Mbit/s camera for a minute with the gateway and, in the same minute from the same camera,
-// with "ffmpeg -c copy". It reports CPU seconds per camera-minute of both, of the gateway's eye, and the gateway's memory.
+// BenchmarkRecord1080p15 takes a 1080p15 2 Mbit/s camera for a minute with the gateway, in memory only and recorded, and, in the same
+// minute from the same camera, with "ffmpeg -c copy" to the same disk. It reports CPU seconds per camera-minute of both, of the
+// gateway's eye, and the gateway's memory.
 func BenchmarkRecord1080p15(b *testing.B) {
+	path := film1080p15(b)
+	for _, mode := range []string{"memory", "recorded"} {
+		b.Run(mode, func(b *testing.B) {
+			for b.Loop() {
+				recordOne(b, path, mode)
+			}
+		})
+	}
+}
+
+func recordOne(b *testing.B, path, mode string) {
+	b.Helper()
 	const measured = 60 * time.Second
 	bin, err := programs()
 	if err != nil {
 		b.Fatal(err)
 	}
-	film := filepath.Join(b.TempDir(), "1080p15.mp4")
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=15,noise=alls=12:allf=t", "-t", "20",
-		"-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "main", "-pix_fmt", "yuv420p", "-g", "30", "-bf", "0",
-		"-b:v", "2M", "-maxrate", "2M", "-bufsize", "1M", film).CombinedOutput(); err != nil {
-		b.Fatalf("ffmpeg (install: apt-get install ffmpeg): %v: %s", err, out)
-	}
-	for b.Loop() {
-		s := newSite(b, func(s *site) string {
-			return panelOnly(s) + fmt.Sprintf("cameras:\n  - {id: c1, name: One, main: \"rtsp://%s/c1/main\"}\n", s.rtsp)
-		})
-		plug(b, s.dir+"/panel")
-		sim := exec.Command(filepath.Join(bin, "sitesim"), "camera", "--listen", s.rtsp, "--name", "c1", "--file", film)
-		s.run("camera", sim)
-		s.startGateway()
-		s.until("pictures come", 30*time.Second, func() bool { return s.ringSeconds("c1") > 1 })
-		ff := exec.Command("ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", "rtsp://"+s.rtsp+"/c1/main",
-			"-c", "copy", "-f", "segment", "-segment_time", "10", filepath.Join(s.dir, "out%03d.mp4"))
-		s.run("ffmpeg", ff)
-		s.until("ffmpeg writes", 30*time.Second, func() bool { _, err := os.Stat(filepath.Join(s.dir, "out000.mp4")); return err == nil })
-		gw := s.procs["gateway"].Process.Pid
-		eyes := children(gw)
-		cpu := func() (g, e, f float64) {
-			for _, p := range eyes {
-				e += cpuSeconds(b, p)
-			}
-			return cpuSeconds(b, gw), e, cpuSeconds(b, ff.Process.Pid)
-		}
-		g0, e0, f0 := cpu()
-		<-time.After(measured)
-		g1, e1, f1 := cpu()
-		perMinute := float64(time.Minute) / float64(measured)
-		b.ReportMetric((g1-g0)*perMinute, "gateway-cpu-s/min")
-		b.ReportMetric((e1-e0)*perMinute, "eye-cpu-s/min")
-		b.ReportMetric((f1-f0)*perMinute, "ffmpeg-cpu-s/min")
-		b.ReportMetric((g1-g0)/(f1-f0), "gateway/ffmpeg")
-		b.ReportMetric(rssMB(b, gw), "gateway-MB")
+	record := map[string]string{"memory": "alarm", "recorded": "continuous"}[mode]
+	s := newSite(b, func(s *site) string {
+		return panelOnly(s) + fmt.Sprintf("limits: {segments: 10GiB}\ncameras:\n  - {id: c1, name: One, main: \"rtsp://%s/c1/main\", record: %s}\n", s.rtsp, record)
+	})
+	plug(b, s.dir+"/panel")
+	sim := exec.Command(filepath.Join(bin, "sitesim"), "camera", "--listen", s.rtsp, "--name", "c1", "--file", path)
+	s.run("camera", sim)
+	s.startGateway()
+	s.until("pictures come", 30*time.Second, func() bool { return s.ringSeconds("c1") > 1 })
+	ff := exec.Command("ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", "rtsp://"+s.rtsp+"/c1/main",
+		"-c", "copy", "-f", "segment", "-segment_time", "10", filepath.Join(s.dir, "out%03d.mp4"))
+	s.run("ffmpeg", ff)
+	s.until("ffmpeg writes", 30*time.Second, func() bool { _, err := os.Stat(filepath.Join(s.dir, "out000.mp4")); return err == nil })
+	gw := s.procs["gateway"].Process.Pid
+	eyes := children(gw)
+	cpu := func() (g, e, f float64) {
 		for _, p := range eyes {
-			b.ReportMetric(rssMB(b, p), "eye-MB")
+			e += cpuSeconds(b, p)
 		}
-		b.ReportMetric(0, "ns/op")
+		return cpuSeconds(b, gw), e, cpuSeconds(b, ff.Process.Pid)
 	}
+	g0, e0, f0 := cpu()
+	<-time.After(measured)
+	g1, e1, f1 := cpu()
+	perMinute := float64(time.Minute) / float64(measured)
+	b.ReportMetric((g1-g0)*perMinute, "gateway-cpu-s/min")
+	b.ReportMetric((e1-e0)*perMinute, "eye-cpu-s/min")
+	b.ReportMetric((f1-f0)*perMinute, "ffmpeg-cpu-s/min")
+	b.ReportMetric((g1-g0)/(f1-f0), "gateway/ffmpeg")
+	b.ReportMetric(rssMB(b, gw), "gateway-MB")
+	b.ReportMetric(float64(dirBytes(filepath.Join(s.dir, "gateway", "segments")))/1e6, "recorded-MB")
+	for _, p := range eyes {
+		b.ReportMetric(rssMB(b, p), "eye-MB")
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // cpuSeconds is user and system time of a process, from /proc/PID/stat (100 ticks a second on Linux).

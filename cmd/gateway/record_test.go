@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,7 +14,6 @@ import (
 	"sitewatch/edge"
 	"sitewatch/edge/local"
 	"sitewatch/video"
-	"sitewatch/video/segment"
 )
 
 // recording is a site whose camera is recorded.
@@ -37,26 +34,14 @@ func (s *site) status() (st local.Status, err error) {
 // recorded is what lies on the box's disk of a camera.
 func (s *site) recorded(camera edge.CameraID) (out []video.AccessUnit) {
 	s.t.Helper()
-	st := segment.Open(segment.Options{Dir: filepath.Join(s.dir, "gateway", "segments"), Clock: edge.NewSystemClock(), Log: slog.New(slog.DiscardHandler)})
-	rd, err := st.From(camera, edge.Stamp{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer rd.Close()
-	for {
-		u, p, err := rd.Next(s.t.Context())
-		if errors.Is(err, segment.ErrEnd) {
-			return out
-		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
+	s.eachRecorded(camera, edge.Stamp{}, func(u video.AccessUnit, p video.Params) {
 		if u.Audio == nil && !p.Plausible(u) {
 			s.t.Fatalf("picture %d of %d bytes is none", len(out), len(u.Data))
 		}
 		u.Data = nil
 		out = append(out, u)
-	}
+	})
+	return out
 }
 
 // TestRecordingSurvivesKills: what the status has told of is there after a kill, without a hole but that of the kill, and the next run

@@ -23,7 +23,7 @@ const (
 	resumeBytes = 32 << 20
 	// blockBytes is what a file takes at least, its inode included: many small files must not go uncounted.
 	blockBytes = 4096
-	// slackTime is how much longer than maxFileTime the last GOP of a file may be, for holds.
+	// slackTime is how much longer than maxFileTime a file may be whose last GOP does not end; the rest of that is left out.
 	slackTime = 5 * time.Minute
 )
 

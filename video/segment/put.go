@@ -24,7 +24,7 @@ func (sh *shelf) put(items []item) (lost, gops int, err error) {
 				break
 			}
 		}
-		if w.cut || w.size+int64(len(it.u.Data)) > sh.most {
+		if w.cut || w.size+int64(len(it.u.Data)) > sh.most || it.u.Arrival.Mono-w.clocks.Mono > maxFileTime+slackTime {
 			if !w.cut {
 				gops++
 			}
@@ -39,7 +39,7 @@ func (sh *shelf) put(items []item) (lost, gops int, err error) {
 	}
 	if err != nil {
 		lost, gops = lost+w.units, gops+1
-		w.owed = add32(w.owed, w.units)
+		w.owed = add32(add32(w.owed, w.units), int(w.told))
 	}
 	return lost, gops, err
 }
@@ -85,6 +85,7 @@ func (sh *shelf) add(it *item) {
 	}
 	missed := add32(it.missed, int(w.owed))
 	w.owed = 0
+	w.told = add32(w.told, int(missed))
 	sh.piece(func(b []byte) []byte { return appendUnit(b, w.salt, &it.u, missed) })
 	w.pieces = append(w.pieces, it.u.Data)
 	w.size += int64(len(it.u.Data))
@@ -126,7 +127,7 @@ func (sh *shelf) flush() error {
 	w.dirty = true
 	clear(w.pieces)
 	w.pieces, w.heads, w.index = w.pieces[:0], w.heads[:0], w.index[:0]
-	w.units, w.last = 0, video.AccessUnit{}
+	w.units, w.told, w.last = 0, 0, video.AccessUnit{}
 	return nil
 }
 

@@ -109,7 +109,9 @@ func (r *Reader) turn() bool {
 		if err := r.open(b, at); err == nil {
 			return true
 		}
-		r.miss() // it is damaged, or was deleted meanwhile
+		if r.shelf.size(b) > 0 { // it is damaged, or was deleted meanwhile; else nothing was ever in it
+			r.miss()
+		}
 	}
 }
 
@@ -258,46 +260,57 @@ func (m *mark) repeats(u video.AccessUnit, sound bool) bool {
 // find returns the book where a reader of at begins, and the place of the GOP in it. nil: there is none.
 func (sh *shelf) find(at edge.Stamp, boot edge.BootID) (*book, int64) {
 	books := sh.all()
-	byMono := at.Boot != "" && at.Boot == boot
-	i := -1
-	if byMono {
-		i = sh.byMono(books, at)
-	} else {
-		for i = len(books) - 1; i >= 0 && books[i].wall.After(at.Wall); i-- {
+	if at.Boot != "" && at.Boot == boot {
+		i := sh.byMono(books, at)
+		return sh.from(books, i, func(inf *info) bool { return inf.head.boot == boot && at.Mono-inf.mono <= endedAfter },
+			func(e entry) bool { return e.mono <= at.Mono })
+	}
+	// The wall clock may have been stepped: the newest file counts that has the time in it, else the newest that began before it.
+	newest := -1
+	for i := len(books) - 1; i >= 0; i-- {
+		if books[i].wall.After(at.Wall) {
+			continue
 		}
+		if newest < 0 {
+			newest = i
+		}
+		if books[i].wall.Add(maxFileTime + slackTime + endedAfter).Before(at.Wall) {
+			continue
+		}
+		if inf, err := sh.read(books[i]); err == nil && at.Wall.Sub(inf.wall) <= endedAfter {
+			newest = i
+			break
+		}
+	}
+	return sh.from(books, newest, func(inf *info) bool { return at.Wall.Sub(inf.wall) <= endedAfter }, func(e entry) bool { return !e.wall.After(at.Wall) })
+}
+
+// from returns the place in book i of the last GOP that began before, or what comes after the book when it has ended before that. -1: all
+// books are later.
+func (sh *shelf) from(books []*book, i int, lasts func(*info) bool, before func(entry) bool) (*book, int64) {
+	if len(books) == 0 {
+		return nil, 0
 	}
 	if i < 0 {
-		if len(books) == 0 {
-			return nil, 0
-		}
 		return books[0], 0
 	}
-	b := books[i]
-	inf, err := sh.read(b)
-	if err != nil || len(inf.index) == 0 {
-		return b, 0 // whoever opens it finds out
-	}
-	late := at.Wall.Sub(inf.wall)
-	if byMono {
-		late = at.Mono - inf.mono
-		if inf.head.boot != boot {
-			late = endedAfter + 1
-		}
-	}
-	if late > endedAfter {
-		if i+1 < len(books) {
-			return books[i+1], 0
-		}
-		return b, inf.end // what comes next
+	inf, err := sh.read(books[i])
+	switch {
+	case err != nil || len(inf.index) == 0:
+		return books[i], 0 // whoever opens it finds out
+	case !lasts(&inf) && i+1 < len(books):
+		return books[i+1], 0
+	case !lasts(&inf):
+		return books[i], inf.end // what is still to come
 	}
 	place := inf.index[0].at
 	for _, e := range inf.index {
-		if byMono && e.mono > at.Mono || !byMono && e.wall.After(at.Wall) {
+		if !before(e) {
 			break
 		}
 		place = e.at
 	}
-	return b, place
+	return books[i], place
 }
 
 // byMono returns the newest book that began at or before at, which is of the present boot, or is of an earlier one; -1: none.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +55,16 @@ func params265(t testing.TB) video.Params {
 
 const cam = edge.CameraID("door")
 
+// unsynced leaves out the syncing, which takes long and shows nothing unless the power goes.
+type unsynced struct{ File }
+
+func (unsynced) Sync() error { return nil }
+
+func createUnsynced(path string) (File, error) {
+	f, err := createFile(path)
+	return unsynced{f}, err
+}
+
 // rig is a store with a clock that the test moves, and a camera of ten pictures a second with a keyframe each second.
 type rig struct {
 	t     testing.TB
@@ -72,7 +81,7 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: edgetest.NewClock(), p: params(t), size: 100}
 	r.opt = Options{Dir: filepath.Join(t.TempDir(), "segments"), Cameras: map[edge.CameraID]Camera{cam: {}}, LimitBytes: 1 << 30, MinFreeBytes: 1,
-		Clock: r.clock, Log: slog.New(slog.DiscardHandler)}
+		Clock: r.clock, Log: discard, Create: createUnsynced}
 	if change != nil {
 		change(&r.opt)
 	}

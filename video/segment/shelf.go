@@ -222,6 +222,7 @@ type writing struct {
 	heads  []byte   // of them, what was made here
 	index  []entry
 	units  int
+	told   uint32 // units that pieces says are not recorded
 	last   video.AccessUnit
 }
 
