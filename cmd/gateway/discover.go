@@ -19,6 +19,7 @@ import (
 	"sitewatch/drivers"
 	"sitewatch/edge"
 	"sitewatch/edge/config"
+	"sitewatch/video/motion"
 	"sitewatch/video/onvif"
 )
 
@@ -64,15 +65,17 @@ func (c *discoverCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 		return err
 	}
 	s := &discovery{cmd: c, known: known, clock: systemClock(), items: make([]item, len(found))}
-	var g errgroup.Group
-	g.SetLimit(discoverAtOnce)
-	for i, m := range found {
-		g.Go(func() error {
-			s.items[i] = s.ask(ctx, m)
-			return nil
-		})
-	}
-	g.Wait()
+	s.runEye(ctx, func(ctx context.Context) {
+		var g errgroup.Group
+		g.SetLimit(discoverAtOnce)
+		for i, m := range found {
+			g.Go(func() error {
+				s.items[i] = s.ask(ctx, m)
+				return nil
+			})
+		}
+		g.Wait()
+	})
 	s.propose()
 	if err := s.keepPictures(); err != nil {
 		return err
@@ -196,6 +199,7 @@ type discovery struct {
 	known *knownCameras
 	clock edge.Clock
 	items []item
+	eye   *motion.Eye  // nil: there is none
 	dir   string       // of the pictures
 	bytes atomic.Int64 // of pictures
 }

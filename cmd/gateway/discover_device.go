@@ -10,7 +10,6 @@ import (
 
 	"sitewatch/edge"
 	"sitewatch/edge/config"
-	"sitewatch/video"
 	"sitewatch/video/onvif"
 )
 
@@ -53,7 +52,6 @@ type cameraItem struct {
 	Picture    string       `json:"picture"` // path of the file; "" when there is none
 
 	jpeg []byte
-	size video.Size
 	user string
 	file string // with the password
 }
@@ -77,14 +75,11 @@ func (s *discovery) ask(ctx context.Context, m onvif.Match) (it item) {
 	d, err := onvif.Open(onvif.Options{Address: m.Address, User: user, PasswordFile: file, Clock: s.clock, Timeout: s.cmd.Timeout})
 	if err == nil {
 		defer d.Close()
-		err = s.read(ctx, d, &it)
+		err = s.read(ctx, d, &it, user, file)
 		it.Notes = append(it.Notes, d.Doubts()...)
 	}
 	if err != nil {
 		it.Error = errorText(ctx, err)
-	}
-	for i := range it.Cameras {
-		it.Cameras[i].user, it.Cameras[i].file = user, file
 	}
 	return it
 }
@@ -115,7 +110,7 @@ func (s *discovery) credentials(host string) (user, file string) {
 	return "", ""
 }
 
-func (s *discovery) read(ctx context.Context, d *onvif.Device, it *item) error {
+func (s *discovery) read(ctx context.Context, d *onvif.Device, it *item, user, file string) error {
 	offset, told, err := d.Sync(ctx)
 	if err != nil {
 		return err
@@ -146,7 +141,7 @@ func (s *discovery) read(ctx context.Context, d *onvif.Device, it *item) error {
 		channels = channels[:deviceCameras]
 	}
 	for _, ch := range channels {
-		s.channel(ctx, d, it, ch)
+		s.channel(ctx, d, it, cameraItem{MainStream: profileOf(ch.Main), user: user, file: file}, ch)
 	}
 	if len(it.Cameras) == 0 {
 		return errors.New("it tells the address of no stream: " + it.Notes[len(it.Notes)-1])
@@ -155,13 +150,12 @@ func (s *discovery) read(ctx context.Context, d *onvif.Device, it *item) error {
 }
 
 // channel reads one camera of a device; what is missing becomes a note.
-func (s *discovery) channel(ctx context.Context, d *onvif.Device, it *item, ch onvif.Channel) {
+func (s *discovery) channel(ctx context.Context, d *onvif.Device, it *item, c cameraItem, ch onvif.Channel) {
 	note := func(what string, err error) {
 		if len(it.Notes) < 64 {
 			it.Notes = append(it.Notes, what+": "+err.Error())
 		}
 	}
-	c := cameraItem{MainStream: profileOf(ch.Main)}
 	var err error
 	if c.Main, err = d.StreamURI(ctx, ch.Main); err != nil {
 		note("the main stream of "+ch.Main.Name, err)
@@ -177,9 +171,13 @@ func (s *discovery) channel(ctx context.Context, d *onvif.Device, it *item, ch o
 	}
 	if s.bytes.Load() > picturesMost {
 		note("no picture", errors.New("there is no room for more of them"))
-	} else if c.jpeg, c.size, err = d.Snapshot(ctx, ch.Main); err != nil {
-		note("no picture", err)
-		c.jpeg = nil
+	} else if c.jpeg, _, err = d.Snapshot(ctx, ch.Main); err != nil {
+		var serr error
+		if c.jpeg, serr = s.streamPicture(ctx, c.Main, c.user, c.file); serr != nil {
+			c.jpeg = nil
+			note("no picture", err)
+			note("none of the stream either", serr)
+		}
 	}
 	s.bytes.Add(int64(len(c.jpeg)))
 	it.Cameras = append(it.Cameras, c)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"image"
 	"image/jpeg"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -31,8 +33,10 @@ func onePicture() []byte {
 func startONVIF(t *testing.T, opt onviftest.Options) *onviftest.Device {
 	t.Helper()
 	opt.Addr, opt.Clock = "127.0.0.1:0", edge.NewSystemClock()
-	opt.Streams = []onviftest.Stream{{Token: "sub", Name: "sub", Codec: "H264", Width: 640, Height: 360, FPS: 10, URI: "rtsp://127.0.0.1:554/live?stream=1&a=b"},
-		{Token: "main", Name: "main", Codec: "H265", Width: 2688, Height: 1520, FPS: 25, URI: "rtsp://127.0.0.1:554/live?stream=0"}}
+	if opt.Streams == nil {
+		opt.Streams = []onviftest.Stream{{Token: "sub", Name: "sub", Codec: "H264", Width: 640, Height: 360, FPS: 10, URI: "rtsp://127.0.0.1:554/live?stream=1&a=b"},
+			{Token: "main", Name: "main", Codec: "H265", Width: 2688, Height: 1520, FPS: 25, URI: "rtsp://127.0.0.1:554/live?stream=0"}}
+	}
 	if opt.Snapshot == nil {
 		opt.Snapshot = onePicture
 	}
@@ -113,8 +117,8 @@ func TestDiscover(t *testing.T) {
 	if p, err := os.ReadFile(a.Cameras[0].Picture); err != nil || !bytes.Equal(p, onePicture()) || filepath.Dir(a.Cameras[0].Picture) != dir {
 		t.Errorf("the picture is %s, %v", a.Cameras[0].Picture, err)
 	}
-	if b.Error != "" || len(b.Cameras) != 1 || b.Cameras[0].Picture != "" || len(b.Notes) != 2 {
-		t.Errorf("got %+v, want no picture and a note of that and of the foreign address", b)
+	if b.Error != "" || len(b.Cameras) != 1 || b.Cameras[0].Picture != "" || len(b.Notes) != 3 {
+		t.Errorf("got %+v, want no picture, notes of why, and one of the foreign address", b)
 	}
 	if a.Cameras[0].ID != "stock-room" || b.Cameras[0].ID != "stock-room-2" {
 		t.Errorf("got ids %s and %s", a.Cameras[0].ID, b.Cameras[0].ID)
@@ -130,6 +134,49 @@ func TestDiscover(t *testing.T) {
 	}
 	if n := other.Refused(); n > 2 {
 		t.Errorf("the camera with another password was asked %d times", n)
+	}
+}
+
+// A camera that gives no picture by ONVIF is looked at by its stream, with the real programs.
+func TestDiscoverTakesAPictureOutOfTheStream(t *testing.T) {
+	bin, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pw := writeFile(t, "pw", "hush\n")
+	sim := exec.CommandContext(t.Context(), filepath.Join(bin, "sitesim"), "camera", "--listen", "127.0.0.1:0", "--name", "till", "--user", "sitewatch", "--password-file", pw)
+	out, err := sim.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Process.Kill(); sim.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	address, _, ok := strings.Cut(line, " ")
+	if err != nil || !ok {
+		t.Fatalf("%q, %v", line, err)
+	}
+	d := startONVIF(t, onviftest.Options{User: "sitewatch", Password: "hush", Quirks: onviftest.NoSnapshot, Name: "Till",
+		Streams: []onviftest.Stream{{Token: "main", Name: "main", Codec: "H264", Width: 960, Height: 540, URI: address}}})
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "gateway"), "discover", "--json", "--host", d.Addr(), "--user", "sitewatch", "--password-file", pw, "--timeout", "10s", "--pictures", t.TempDir())
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	var f found
+	if err := json.Unmarshal(stdout.Bytes(), &f); err != nil || len(f.Items) != 1 || len(f.Items[0].Cameras) != 1 {
+		t.Fatalf("%v: %s", err, stdout.String())
+	}
+	p, err := os.Open(f.Items[0].Cameras[0].Picture)
+	if err != nil {
+		t.Fatalf("%v: %+v", err, f.Items[0].Notes)
+	}
+	defer p.Close()
+	if c, err := jpeg.DecodeConfig(p); err != nil || c.Width != 960 || c.Height != 540 {
+		t.Errorf("got %+v, %v", c, err)
 	}
 }
 

@@ -141,14 +141,15 @@ func (e *Events) session(ctx context.Context) (worked bool, err error) {
 		defer cancel()
 		s.unsubscribe(last) // if it does not hear it, the lease ends
 	}()
+	wait := firstTimeout
 	for {
 		begun := d.c.clock.Now()
-		hints, err := s.pull(ctx)
+		hints, err := s.pull(ctx, wait)
 		if err != nil {
 			return worked, err
 		}
 		if !worked {
-			worked = true
+			worked, wait = true, pullTimeout
 			e.connected(offset, d.Doubts())
 		}
 		for _, h := range hints {

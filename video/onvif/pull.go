@@ -20,6 +20,7 @@ const (
 const (
 	lease        = 2 * time.Minute  // of a subscription; one that is forgotten ends by itself
 	pullTimeout  = 20 * time.Second // a camera holds the answer back for so long when nothing happens
+	firstTimeout = time.Second      // likewise the first: then it is known that it answers
 	pullMessages = 64
 	maxRefs      = 4 << 10
 )
@@ -118,14 +119,14 @@ func (s *subscription) call(ctx context.Context, action, body string) (*node, er
 	return s.d.c.call(ctx, s.address, request{body: body, action: action, to: cmp.Or(s.to, s.address), refs: s.refs})
 }
 
-// pull waits for messages and returns them.
-func (s *subscription) pull(ctx context.Context) ([]Hint, error) {
+// pull waits for messages and returns them; none when there are none for so long.
+func (s *subscription) pull(ctx context.Context, wait time.Duration) ([]Hint, error) {
 	c := s.d.c
 	usual := c.timeout
-	c.timeout = pullTimeout + usual
+	c.timeout = wait + usual
 	defer func() { c.timeout = usual }()
 	body, err := s.call(ctx, actPull, fmt.Sprintf(`<PullMessages xmlns="%s"><Timeout>PT%dS</Timeout><MessageLimit>%d</MessageLimit></PullMessages>`,
-		nsEvents, int(pullTimeout.Seconds()), pullMessages))
+		nsEvents, int(wait.Seconds()), pullMessages))
 	if err != nil {
 		return nil, err
 	}
