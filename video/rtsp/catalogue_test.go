@@ -34,8 +34,8 @@ var troubles = map[string]string{
 	"forbidden":              "refused the user or the password",
 	"basic-only":             "Basic",
 	"odd-digest":             "refused|authentication",
-	"redirect-loop":          "302|sends us on",
-	"redirect-elsewhere":     "302|sends us on|127.0.0.2",
+	"redirect-loop":          "sends us on",
+	"redirect-elsewhere":     "sends us on|127.0.0.2",
 	"wrong-cseq":             "no pictures|no answer",
 	"body-too-long":          "no pictures|no answer",
 	"body-too-short":         "SDP|no H.264",
@@ -47,7 +47,7 @@ var troubles = map[string]string{
 	"sdp-huge":               "Content-Length",
 	"sdp-no-video":           "no H.264",
 	"mjpeg-only":             "no H.264",
-	"udp-only":               "461|RTP this way",
+	"udp-only":               "RTP this way",
 	"no-transport":           "[Tt]ransport",
 	"silent-from-the-start":  "no pictures",
 	"silent":                 "no pictures",
@@ -55,13 +55,12 @@ var troubles = map[string]string{
 	"drops-in-a-gop":         "closed|EOF",
 	"says-goodbye":           "no pictures|BYE",
 	"garbage":                ".",
-	"nonce-expires":          "refused",
 	"other-payload-type":     "no pictures|cannot be used",
 	"rubbish-payloads":       "no pictures|cannot be used",
 	"fragment-without-end":   "no pictures|cannot be used",
 	"fragment-without-start": "no pictures|cannot be used",
-	"one-byte-fragments":     "fragments|no pictures|cannot be used",
-	"unit-of-200-mb":         "access unit|no pictures|cannot be used",
+	"one-byte-fragments":     "access unit|fragments|no pictures",
+	"unit-of-200-mb":         "access unit|Mbit/s|fragments|bytes",
 	"no-sets":                "parameter sets|cannot be used",
 	"giant-picture":          "16384x16384",
 	"thousand-a-second":      "pictures a second",
@@ -81,7 +80,8 @@ func look(ctx context.Context, name, url, passwords string, pictures int) (v vis
 	defer cancel()
 	begun := time.Now()
 	sink := &enough{want: pictures, done: cancel}
-	o := Options{URL: url, User: "u", PasswordFile: passwords, Clock: edge.NewSystemClock(), Sink: sink, StallAfter: time.Second, KeyframeAfter: keyframeAfter(name)}
+	stall, keyframe := patience(name)
+	o := Options{URL: url, User: "u", PasswordFile: passwords, Clock: edge.NewSystemClock(), Sink: sink, StallAfter: stall, KeyframeAfter: keyframe}
 	err := NewSource(o).Run(ctx)
 	if len(sink.units) < pictures {
 		v.err = err
@@ -90,12 +90,21 @@ func look(ctx context.Context, name, url, passwords string, pictures int) (v vis
 	return v
 }
 
-// keyframeAfter is short for those that never send a picture which can be used.
-func keyframeAfter(name string) time.Duration {
-	if strings.Contains(troubles[strings.TrimSuffix(filepath.Base(name), ".dialogue")], "cannot be used") {
-		return 400 * time.Millisecond
+// patience is StallAfter and KeyframeAfter for a camera or its dialogue: short where they are what ends it, so long that a busy
+// machine never meets them where they are not.
+func patience(name string) (stall, keyframe time.Duration) {
+	camera := strings.TrimSuffix(filepath.Base(name), ".dialogue")
+	why := troubles[camera]
+	stall, keyframe = 20*time.Second, 30*time.Second
+	if strings.Contains(why, "cannot be used") {
+		keyframe = 400 * time.Millisecond
 	}
-	return 2 * time.Second
+	if strings.Contains(why, "no pictures") {
+		stall = 2 * time.Second
+	} else if name != camera && (why == "" || beyond[camera]) {
+		stall = 5 * time.Second // the file ends, and is silent
+	}
+	return stall, keyframe
 }
 
 // enough is a Sink that calls done when it has what it wants. It is read after the Source has ended.

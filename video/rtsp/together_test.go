@@ -38,9 +38,10 @@ func TestAllBadCamerasTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	look := func(id edge.CameraID, url string, sink Sink, stallAfter time.Duration) *Camera {
+	look := func(id edge.CameraID, url string, sink Sink) *Camera {
+		stall, keyframe := patience(string(id))
 		c, err := NewCamera(Options{ID: id, URL: url, User: "u", PasswordFile: passwords, Sink: sink, Clock: edge.NewSystemClock(),
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), StallAfter: stallAfter, KeyframeAfter: keyframeAfter(string(id))})
+			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), StallAfter: stall, KeyframeAfter: keyframe})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +52,7 @@ func TestAllBadCamerasTogether(t *testing.T) {
 	var sinks []*seen
 	for i := range 4 {
 		sink := &seen{}
-		sinks, goods = append(sinks, sink), append(goods, look(edge.CameraID(fmt.Sprint("good-", i)), good.URL(fmt.Sprint("good-", i)), sink, 10*time.Second))
+		sinks, goods = append(sinks, sink), append(goods, look(edge.CameraID(fmt.Sprint("good-", i)), good.URL(fmt.Sprint("good-", i)), sink))
 	}
 	bads := map[string]*Camera{}
 	for _, b := range rtsptest.Catalogue() {
@@ -60,7 +61,7 @@ func TestAllBadCamerasTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 		wg.Go(func() { s.Run(ctx) })
-		bads[b.Name] = look(edge.CameraID(b.Name), s.URL("main"), &count{}, time.Second)
+		bads[b.Name] = look(edge.CameraID(b.Name), s.URL("main"), &count{})
 	}
 
 	told, peak := map[string]string{}, uint64(0)

@@ -105,7 +105,7 @@ func badSessions() []Bad {
 				sound := packet{channel: p.channels[1], kind: audioType, marker: n == 0, seq: uint16(n), ts: uint32(n * 320), ssrc: ssrc + 1, payload: bytes.Repeat([]byte{0xD5}, 320)}
 				return append([]packet{sound}, ps...)
 			}},
-		{Name: "nonce-expires", Does: "asks for the password again, with another nonce, at SETUP", From: "RFC 2617 §3.3, stale=true",
+		{Name: "nonce-expires", Does: "asks for the password again, with another nonce, at SETUP", From: "RFC 2617 §3.3, stale=true", Plays: true,
 			answer: func(_ context.Context, p *peer, q request) (bool, error) {
 				nonce := "first"
 				if q.method == "SETUP" || q.method == "PLAY" {

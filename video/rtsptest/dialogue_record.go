@@ -47,6 +47,9 @@ type recorder struct {
 	left  []byte // not yet told apart
 	size  int    // of what differs
 	all   int
+
+	nonce string // with which to ask again
+	asked string // the one before
 }
 
 // run asks OPTIONS, DESCRIBE, SETUP and PLAY and listens.
@@ -59,8 +62,9 @@ func (r *recorder) run() {
 	} {
 		for {
 			status := r.ask(q.method, q.url, q.more+authorization)
-			if status == 401 && authorization == "" && r.d.End == "" {
-				authorization = "Authorization: Digest username=\"u\", realm=\"camera\", nonce=\"e3a1f0\", uri=\"" + at + "\", response=\"00112233445566778899aabbccddeeff\"\r\n"
+			if status == 401 && r.nonce != "" && r.d.End == "" {
+				authorization = "Authorization: Digest username=\"u\", realm=\"camera\", nonce=\"" + r.nonce + "\", uri=\"" + at + "\", response=\"00112233445566778899aabbccddeeff\"\r\n"
+				r.nonce = ""
 				continue
 			}
 			if r.d.End == "" && (status < 200 || status > 299) {
@@ -79,6 +83,7 @@ func (r *recorder) run() {
 }
 
 var (
+	challenge     = regexp.MustCompile(`nonce="([^"]*)"`)
 	contentLength = regexp.MustCompile(`Content-Length: (\d+)`)
 	statusLine    = regexp.MustCompile(`^(?:RTSP|HTTP)/1\.\d (\d{3}) `)
 )
@@ -108,6 +113,9 @@ func (r *recorder) ask(method, url, more string) (status int) {
 		}
 		if m := statusLine.FindSubmatch(head); m != nil {
 			status, _ = strconv.Atoi(string(m[1]))
+		}
+		if m := challenge.FindSubmatch(head); m != nil && string(m[1]) != r.asked {
+			r.nonce, r.asked = string(m[1]), string(m[1])
 		}
 		want := 0
 		if m := contentLength.FindSubmatch(head); m != nil {
