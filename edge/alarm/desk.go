@@ -61,6 +61,9 @@ type Options struct {
 	MotionRules []MotionRule             // what becomes of movement; the first that fits decides
 	Roles       map[edge.CameraID]string // what cameras are there for
 	Location    *time.Location           // of the site; nil: UTC
+	// Watch is told, after the commit, that a partition changed or that alarms came which these cameras look at. It does not block.
+	// nil: nobody wants to know.
+	Watch func(alarmed []edge.CameraID)
 	// Disk says why nothing is durable; nil: it is. When it is not nil each signal is journalled and then refused, so that no
 	// panel is acknowledged (P1), and what a panel therefore repeats is taken for the same as long as it goes on.
 	Disk error

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sitewatch/edge"
 )
 
@@ -106,5 +108,24 @@ func TestACameraThatNeverRestsIsOnlyCounted(t *testing.T) {
 	s.clock.Advance(motionSpan)
 	if !move("door").Sent {
 		t.Error("an hour later it is still held back")
+	}
+}
+
+func TestWatchIsToldOfAlarmsAndOfWhatIsSet(t *testing.T) {
+	s := newShop(t)
+	var told [][]edge.CameraID
+	s.opt.Watch = func(alarmed []edge.CameraID) {
+		if s.j.Last() == 0 {
+			t.Error("told before anything was journalled")
+		}
+		told = append(told, alarmed)
+	}
+	s.say("intruder", edge.Signal{Code: "CL"})
+	s.say("intruder", edge.Signal{Code: "BA", Zone: "1011"})
+	s.say("intruder", edge.Signal{Code: "BH", Zone: "1011"}) // a restore is no reason to look
+	s.say("intruder", edge.Signal{Code: "FA", Zone: "1012", Old: true})
+	want := [][]edge.CameraID{nil, {"stockroom", "aisle"}}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Errorf("told (-want +got):\n%s", d)
 	}
 }

@@ -206,6 +206,7 @@ func (s *Sink) commit(ctx context.Context, c *call, sigs []edge.Signal) error {
 	if err != nil {
 		return err
 	}
+	s.tellWatch(&c.b)
 	if len(c.b.Entries) == 0 {
 		s.matched(c.b.Matched, sigs)
 		return nil
@@ -224,6 +225,22 @@ func (s *Sink) commit(ctx context.Context, c *call, sigs []edge.Signal) error {
 		s.desk.wake()
 	}
 	return nil
+}
+
+// tellWatch tells what of b changes how closely cameras are looked at.
+func (s *Sink) tellWatch(b *journal.Batch) {
+	if s.desk.opt.Watch == nil {
+		return
+	}
+	var alarmed []edge.CameraID
+	for _, en := range b.Entries {
+		if ev := en.Event; ev.Kind.Alarm() && !ev.Kind.IsRestored() && !en.Old {
+			alarmed = append(alarmed, ev.Cameras...)
+		}
+	}
+	if len(alarmed) > 0 || len(b.Partitions) > 0 {
+		s.desk.opt.Watch(alarmed)
+	}
 }
 
 // again says whether sig is journalled already, and as which event when the panel re-sends it from its buffer: that is asked
