@@ -12,13 +12,15 @@ import (
 	"sitewatch/video"
 )
 
-// Options describe an Eye.
+// Options describe the eyes of a site.
 type Options struct {
 	Command  string   // path of the eye
 	Args     []string // none, but for tests
 	Clock    edge.Clock
 	Log      *slog.Logger
 	Reporter Reporter // nil: nobody wants to know what moves
+	// Bugs is the directory for pictures that have ended an eye, made when there are any; "": they are not kept.
+	Bugs string
 }
 
 const (
@@ -38,58 +40,133 @@ const (
 // ErrNoEye says that no eye is up to make a still.
 var ErrNoEye = errors.New("motion: no eye is up")
 
-// Eye is the gateway's side of one eye process. Run runs it; Push and Still may be called from any goroutine at any time.
+// Eye is the gateway's side of one eye process. Run runs it; everything else may be called from any goroutine at any time.
 type Eye struct {
 	opt Options
 
 	mu      sync.Mutex
+	cameras map[edge.CameraID]*watched
 	queue   []queued
 	bytes   int
 	dropped uint64
+	number  uint32 // of the newest unit
+	hand    uint32 // unit that the decoder was given last, when inHand
+	inHand  bool
+	handAt  time.Duration // by Mono
+	behind  bool          // pictures waited when the last eye ended
 	stills  map[uint32]chan StillReply
 	asks    []*StillRequest
 	lastID  uint32
 	up      bool
-	wake    chan struct{} // something is in queue or asks
-	anchors map[edge.CameraID]video.Anchor
-	open    map[edge.CameraID]Interval // intervals that have begun
+	wake    chan struct{} // there is something to write
 	starts  uint64
-	gaps    map[edge.CameraID]bool       // units were left out since the last that was queued
-	hints   map[edge.CameraID]edge.Stamp // the last of each camera that the eye was not told of yet
 }
 
+// queued is a unit on its way to the eye.
 type queued struct {
 	camera edge.CameraID
 	params video.Params
 	unit   video.AccessUnit
+	number uint32
 }
 
 // New returns an Eye that has started nothing.
 func New(opt Options) *Eye {
-	return &Eye{opt: opt, stills: map[uint32]chan StillReply{}, wake: make(chan struct{}, 1),
-		anchors: map[edge.CameraID]video.Anchor{}, open: map[edge.CameraID]Interval{}, gaps: map[edge.CameraID]bool{}, hints: map[edge.CameraID]edge.Stamp{}}
+	return &Eye{opt: opt, stills: map[uint32]chan StillReply{}, wake: make(chan struct{}, 1), cameras: map[edge.CameraID]*watched{}}
 }
 
-// Push gives the eye a picture to look at. It never blocks: without an eye, or when it is behind, the picture is dropped.
+// Push gives the eye a picture to look at. It never blocks: when the eye is behind, pictures are left out, those of cameras that are
+// only watched first, keyframes last.
 func (e *Eye) Push(camera edge.CameraID, u video.AccessUnit, p video.Params) {
 	if u.Audio != nil {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.anchors[camera] = video.AnchorOf(u)
-	if !e.up || len(e.queue) >= queueUnits || e.bytes+len(u.Data) > queueBytes {
+	w := e.camera(camera)
+	w.anchor = video.AnchorOf(u)
+	if w.until > u.Arrival.Mono {
+		return // in quarantine
+	}
+	if w.gap && !u.Keyframe || e.up && !e.room(w, u) {
 		e.dropped++
-		e.gaps[camera] = true
+		w.leaveOut()
 		return
 	}
-	if e.gaps[camera] {
+	if w.gap {
 		u.Lost++
-		delete(e.gaps, camera)
+		w.gap = false
 	}
-	e.queue = append(e.queue, queued{camera, p, u})
-	e.bytes += len(u.Data)
+	e.number++
+	q := queued{camera, p, u, e.number}
+	w.keep(q)
+	if e.up {
+		e.enqueue(q)
+	}
+}
+
+func (e *Eye) enqueue(q queued) {
+	e.queue = append(e.queue, q)
+	e.bytes += len(q.unit.Data)
 	e.signal()
+}
+
+// room says whether u may wait, too. The more waits, the more must matter what comes: so each camera's rate falls to that of its
+// keyframes before any is not looked at.
+func (e *Eye) room(w *watched, u video.AccessUnit) bool {
+	quarters := 4
+	switch {
+	case u.Keyframe || w.urgent:
+	case w.setup.Grade == Alert:
+		quarters = 3
+	default:
+		quarters = 2
+	}
+	return len(e.queue) < queueUnits*quarters/4 && e.bytes+len(u.Data) <= queueBytes*quarters/4
+}
+
+func (e *Eye) camera(id edge.CameraID) *watched {
+	w := e.cameras[id]
+	if w == nil {
+		w = &watched{setup: Setup{Camera: id, Grade: Watching, Options: ModelOptions{Sensitivity: 1}}}
+		e.cameras[id] = w
+	}
+	return w
+}
+
+// Setup says how a camera is looked at from now on. urgent is for cameras whose zone is in alarm: they come first when the eye is behind.
+func (e *Eye) Setup(camera edge.CameraID, grade Grade, urgent bool, opt ModelOptions) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := e.camera(camera)
+	w.urgent = urgent
+	if w.setup.Grade == grade && w.setup.Options.equal(opt) {
+		return
+	}
+	w.setup.Grade, w.setup.Options, w.told = grade, opt, false
+	e.signal()
+}
+
+// staleHint is how old a hint may become while no eye is up.
+const staleHint = 10 * time.Second
+
+// Hint says that somebody else, the camera itself perhaps, believes that something moves.
+func (e *Eye) Hint(camera edge.CameraID, at edge.Stamp) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := e.camera(camera)
+	w.hinted, w.hintAt = true, at
+	e.signal()
+}
+
+// hint takes the hint of a camera that waits, if it is fresh.
+func (e *Eye) hint(w *watched) bool {
+	if !w.hinted {
+		return false
+	}
+	w.hinted = false
+	age, same := e.opt.Clock.Now().Since(w.hintAt)
+	return same && age < staleHint
 }
 
 func (e *Eye) signal() {
@@ -136,46 +213,56 @@ func (e *Eye) Still(ctx context.Context, p video.Params, u video.AccessUnit) ([]
 	}
 }
 
-// Status is a snapshot for a status page.
-type Status struct {
-	Up      bool
-	Starts  uint64
-	Dropped uint64 // pictures that were not looked at
-	Moving  int    // cameras with an open interval
-}
-
-// Status returns how the eye is.
-func (e *Eye) Status() Status {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return Status{Up: e.up, Starts: e.starts, Dropped: e.dropped, Moving: len(e.open)}
-}
-
-// setUp begins or ends the time in which work is taken. Nothing of one eye's work is left for the next.
+// setUp begins or ends the time in which work is taken. Of one eye's work the next gets what its cameras kept: so it knows at once
+// what they look at.
 func (e *Eye) setUp(up bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.up && !up {
+		e.behind = len(e.queue) > 0
+		e.inHand = e.inHand && len(e.stills) == 0 // while a still is made nobody can tell
+	}
 	e.up = up
-	if up {
-		e.starts++
-	}
-	for _, q := range e.queue {
-		e.gaps[q.camera] = true
-	}
 	e.queue, e.bytes, e.asks = nil, 0, nil
 	for id, c := range e.stills {
 		close(c)
 		delete(e.stills, id)
 	}
+	if !up {
+		return
+	}
+	e.starts++
+	e.inHand = false
+	for _, w := range e.cameras {
+		w.told = false
+		for _, q := range w.kept {
+			if e.bytes+len(q.unit.Data) > queueBytes/2 || len(e.queue) >= queueUnits/2 {
+				w.leaveOut()
+				break
+			}
+			e.enqueue(q)
+		}
+	}
+	e.signal()
 }
 
 // take returns the next thing to write: stills first, they belong to an alarm.
-func (e *Eye) take() (ask *StillRequest, q queued, ok bool) {
+func (e *Eye) take() (m Message, q queued, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.asks) > 0 {
-		ask, e.asks = e.asks[0], e.asks[1:]
-		return ask, q, true
+		m, e.asks = e.asks[0], e.asks[1:]
+		return m, q, true
+	}
+	for id, w := range e.cameras {
+		switch {
+		case !w.told:
+			w.told = true
+			s := w.setup
+			return &s, q, true
+		case e.hint(w):
+			return &Hint{Camera: id}, q, true
+		}
 	}
 	if len(e.queue) > 0 {
 		q = e.queue[0]

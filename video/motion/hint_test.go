@@ -17,12 +17,12 @@ func TestHintIsPassedOnOnceAndWhileItIsFresh(t *testing.T) {
 	e := New(Options{Clock: clock})
 	e.Hint("door", clock.Now())
 	e.Hint("door", clock.Now())
-	if e.hinted("till") || !e.hinted("door") || e.hinted("door") {
+	if e.hint(e.camera("till")) || !e.hint(e.camera("door")) || e.hint(e.camera("door")) {
 		t.Error("want the hint of the door once")
 	}
 	e.Hint("door", clock.Now())
 	clock.at.Mono += staleHint
-	if e.hinted("door") {
+	if e.hint(e.camera("door")) {
 		t.Error("an old hint was passed on")
 	}
 }

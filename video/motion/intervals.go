@@ -1,6 +1,7 @@
 package motion
 
 import (
+	"context"
 	"time"
 
 	"sitewatch/edge"
@@ -10,48 +11,88 @@ import (
 type report struct {
 	camera   edge.CameraID
 	interval Interval
+	scene    *SceneChange // instead of an interval
+}
+
+func (r report) tell(ctx context.Context, to Reporter) {
+	if r.scene != nil {
+		to.Scene(ctx, r.camera, *r.scene)
+	} else {
+		to.Motion(ctx, r.camera, r.interval)
+	}
 }
 
 // moved books what the eye said of a camera and returns what is to be reported of it.
 func (e *Eye) moved(m *Motion) []report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	anchor, known := e.anchors[m.Camera]
-	if !known {
+	w := e.cameras[m.Camera]
+	if w == nil {
 		return nil // a camera that the eye has made up
 	}
-	at := anchor.StampOf(m.PTS)
-	i, open := e.open[m.Camera]
+	at := w.anchor.StampOf(m.PTS)
 	switch {
-	case m.State == Start && !open:
-		i = Interval{From: at, To: at, Open: true, Why: m.Why}
-		e.open[m.Camera] = i
-		return []report{{m.Camera, i}}
-	case m.State == Keep && open:
-		i.To = at
-		e.open[m.Camera] = i
-	case m.State == End && open:
-		i.To = at
-		return []report{e.close(m.Camera, i)}
+	case m.State == Start && !w.open:
+		w.open, w.since = true, Interval{From: at, To: at, Open: true, Cells: m.Where, Why: m.Why}
+		return []report{{camera: m.Camera, interval: w.since}}
+	case m.State == Keep && w.open:
+		w.since.To, w.since.Cells = at, w.since.Cells|m.Where
+	case m.State == End && w.open:
+		w.since.To, w.since.Cells = at, w.since.Cells|m.Where
+		return []report{w.close(m.Camera)}
 	}
 	return nil
 }
 
-// close ends an interval; e.mu is held.
-func (e *Eye) close(camera edge.CameraID, i Interval) report {
-	delete(e.open, camera)
+// close ends the interval.
+func (w *watched) close(camera edge.CameraID) report {
+	w.open = false
+	i := w.since
 	i.Open = false
-	return report{camera, i}
+	return report{camera: camera, interval: i}
 }
 
 // stale ends the intervals that were last seen longer than age ago: with a negative age, all of them.
 func (e *Eye) stale(now edge.Stamp, age time.Duration) (out []report) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for camera, i := range e.open {
-		if d, ok := now.Since(i.To); age < 0 || !ok || d > age {
-			out = append(out, e.close(camera, i))
+	for id, w := range e.cameras {
+		if !w.open {
+			continue
+		}
+		if d, ok := now.Since(w.since.To); age < 0 || !ok || d > age {
+			out = append(out, w.close(id))
 		}
 	}
 	return out
+}
+
+// changed books what the eye said of a scene. What an eye has said, the one after it need not say again.
+func (e *Eye) changed(m *Scene) []report {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := e.cameras[m.Camera]
+	begins := m.State == Start
+	if w == nil || w.sees[m.Trouble] == begins {
+		return nil
+	}
+	if w.sees == nil {
+		w.sees = map[Trouble]bool{}
+	}
+	w.sees[m.Trouble] = begins
+	return []report{{camera: m.Camera, scene: &SceneChange{Trouble: m.Trouble, Over: !begins, At: w.anchor.StampOf(m.PTS), Why: m.Why}}}
+}
+
+// noted books which unit the decoder has, and what the eye has counted.
+func (e *Eye) noted(m Message) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch m := m.(type) {
+	case *Hand:
+		e.hand, e.inHand, e.handAt = m.Number, true, e.opt.Clock.Now().Mono
+	case *Tally:
+		if w := e.cameras[m.Camera]; w != nil {
+			w.tally = *m
+		}
+	}
 }

@@ -2,7 +2,7 @@
 //
 // It has three parts. The pipe (pipe.go, PIPE.md) is how the gateway and an eye speak. The model (model.go) says whether
 // something moves between small grids of brightness; it is pure and runs in the eye. Eye (eye.go) is the gateway's side: it
-// starts the process, feeds it and takes its reports. Decoding is in cmd/eye alone, so that a picture that breaks the
+// starts the process, feeds it and takes its reports; a Pool has several. Decoding is in cmd/eye alone, so that a picture that breaks the
 // decoder kills an eye, which is started again, and never the gateway (P5, P6).
 package motion
 
@@ -18,13 +18,23 @@ import (
 type Interval struct {
 	From, To edge.Stamp
 	Open     bool   // it has begun and not ended; To is From then
+	Cells    uint64 // where: bit 8*row+column of 8 by 8 parts of the picture
 	Why      string // one sentence
 }
 
-// Reporter takes intervals: once with Open when one begins and once without when it ends. It is called from one goroutine
+// SceneChange says that a camera sees what it should not, or that this is over.
+type SceneChange struct {
+	Trouble Trouble
+	Over    bool
+	At      edge.Stamp
+	Why     string
+}
+
+// Reporter takes intervals: once with Open when one begins and once without when it ends; and what is wrong with a scene. It is called from one goroutine
 // and may wait for a disk, as long as ctx goes on: that is the one of Eye.Run, which waits for the Reporter in turn.
 type Reporter interface {
 	Motion(ctx context.Context, camera edge.CameraID, i Interval)
+	Scene(ctx context.Context, camera edge.CameraID, c SceneChange)
 }
 
 // State is what a Motion message says of an interval.

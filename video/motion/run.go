@@ -25,7 +25,7 @@ func (e *Eye) Run(ctx context.Context) error {
 	wg.Go(func() {
 		for r := range reports {
 			if e.opt.Reporter != nil {
-				e.opt.Reporter.Motion(ctx, r.camera, r.interval)
+				r.tell(ctx, e.opt.Reporter)
 			}
 		}
 	})
@@ -44,6 +44,16 @@ func (e *Eye) Run(ctx context.Context) error {
 	err := e.runProcess(ctx, say)
 	if ctx.Err() != nil {
 		return ctx.Err() // it was told to stop: how its process ended is no news
+	}
+	if c, ok := e.blame(e.opt.Clock.Now()); ok {
+		err = fmt.Errorf("%w; a picture of camera %s was in hand, which is not looked at for %v", err, c.camera, c.pause)
+		if e.opt.Bugs != "" {
+			if path, kerr := e.keepBug(c); kerr != nil {
+				e.opt.Log.Warn("the picture that ended an eye is not kept", "camera", c.camera, "err", kerr)
+			} else {
+				err = fmt.Errorf("%w: %s", err, path)
+			}
+		}
 	}
 	return err
 }
@@ -134,7 +144,10 @@ func (e *Eye) runReader(r *bufio.Reader, say func([]report)) error {
 			say(e.moved(m))
 		case *StillReply:
 			e.answer(m)
-		case *Hand, *Tally, *Scene: // nothing is made of them yet
+		case *Scene:
+			say(e.changed(m))
+		case *Hand, *Tally:
+			e.noted(m)
 		default:
 			return fmt.Errorf("%w: %T is not for the gateway", ErrPipe, m)
 		}
@@ -144,10 +157,9 @@ func (e *Eye) runReader(r *bufio.Reader, say func([]report)) error {
 // runWriter writes what waits. The eye learns a camera's parameters before its first picture and whenever they change.
 func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
 	opened := map[edge.CameraID]video.Params{}
-	var number uint32
 	var buf []byte
 	for {
-		ask, q, ok := e.take()
+		m, q, ok := e.take()
 		if !ok {
 			select {
 			case <-e.wake:
@@ -157,18 +169,14 @@ func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
 			}
 		}
 		buf = buf[:0]
-		if ask != nil {
-			buf = AppendMessage(buf, ask)
+		if m != nil {
+			buf = AppendMessage(buf, m)
 		} else {
 			if p, ok := opened[q.camera]; !ok || !p.Equal(q.params) {
 				opened[q.camera] = q.params
 				buf = AppendMessage(buf, &OpenCamera{Camera: q.camera, Params: q.params})
 			}
-			if e.hinted(q.camera) {
-				buf = AppendMessage(buf, &Hint{Camera: q.camera})
-			}
-			buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
-			number++
+			buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: q.number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
 		}
 		if err := w.SetWriteDeadline(e.opt.Clock.Now().Wall.Add(writeLimit)); err != nil {
 			return err

@@ -1,0 +1,85 @@
+package motion
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+)
+
+// culprit is the picture that an eye had in hand when it died, with those before it that it needs.
+type culprit struct {
+	camera edge.CameraID
+	pause  time.Duration
+	params video.Params
+	units  []queued
+}
+
+// decodeTime is how long a picture is taken to be in hand when nothing waits behind it: the eye does not say when it is done.
+const decodeTime = time.Second
+
+// blame finds the picture that the eye had in hand, and puts its camera into quarantine. While a still was being made nobody can tell.
+// It is called before the next eye is up.
+func (e *Eye) blame(now edge.Stamp) (c culprit, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	inHand := e.inHand && (e.behind || now.Mono-e.handAt < decodeTime)
+	e.inHand = false
+	if !inHand {
+		return c, false
+	}
+	for id, w := range e.cameras {
+		i := slices.IndexFunc(w.kept, func(q queued) bool { return q.number == e.hand })
+		if i < 0 {
+			continue
+		}
+		c = culprit{camera: id, params: w.kept[i].params, units: w.kept[:i+1]}
+		c.pause = w.quarantine(now.Mono)
+		return c, true
+	}
+	return c, false
+}
+
+// maxBugs is how many files there are in Options.Bugs at most, the newest ones; each holds at most two GOPs.
+const maxBugs = 8
+
+// keepBug writes the pictures as a stream that any player reads, for whoever mends the decoder.
+func (e *Eye) keepBug(c culprit) (path string, err error) {
+	if err := os.MkdirAll(e.opt.Bugs, 0o700); err != nil {
+		return "", err
+	}
+	ext := map[video.Codec]string{video.H264: "h264", video.H265: "h265"}[c.params.Codec]
+	path = filepath.Join(e.opt.Bugs, fmt.Sprintf("%s-%s.%s", e.opt.Clock.Now().Wall.UTC().Format("20060102T150405.000"), c.camera, ext))
+	var b []byte
+	start := []byte{0, 0, 0, 1}
+	for _, s := range c.params.Sets() {
+		b = append(append(b, start...), s...)
+	}
+	for _, q := range c.units {
+		for n := range q.unit.NALUs() {
+			b = append(append(b, start...), n...)
+		}
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return path, e.sweepBugs()
+}
+
+func (e *Eye) sweepBugs() error {
+	files, err := os.ReadDir(e.opt.Bugs)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(files, func(a, b os.DirEntry) int { return cmp.Compare(b.Name(), a.Name()) }) // by time, the newest first
+	for _, f := range files[min(maxBugs, len(files)):] {
+		err = errors.Join(err, os.Remove(filepath.Join(e.opt.Bugs, f.Name())))
+	}
+	return err
+}

@@ -1,0 +1,175 @@
+package motion
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/video"
+)
+
+// mortal is the argument that makes an eye of this test program which dies of pictures that begin with deadly.
+const mortal = "mortal-eye"
+
+var deadly = []byte{0x65, 0xDE, 0xAD}
+
+func mortalEye() {
+	say := func(m Message) { os.Stdout.Write(AppendMessage(nil, m)) }
+	say(&Ready{Version: Version, Build: mortal})
+	for {
+		m, err := ReadMessage(os.Stdin)
+		if err != nil {
+			return
+		}
+		if u, ok := m.(*Unit); ok {
+			say(&Hand{u.Number})
+			if bytes.HasPrefix(u.Data[4:], deadly) {
+				os.Exit(3)
+			}
+			say(&Tally{Camera: u.Camera, Units: u.Number})
+		}
+	}
+}
+
+func TestPictureThatEndsTheEyeIsBlamedAndKept(t *testing.T) {
+	_, p := film(t)
+	bugs := filepath.Join(t.TempDir(), "eye")
+	clock := edge.NewSystemClock()
+	e := New(Options{Command: os.Args[0], Args: []string{mortal}, Clock: clock, Log: quietLog, Bugs: bugs})
+	unit := func(n byte, key bool, data ...byte) video.AccessUnit {
+		return video.AccessUnit{Data: video.AppendNALU(nil, append(data, n)), Keyframe: key, PTS: video.Ticks90k(n) * 9000, Arrival: clock.Now()}
+	}
+	e.Push("good", unit(1, true, 0x65), p)
+	e.Push("bad", unit(2, true, 0x65), p)
+	e.Push("bad", unit(3, false, deadly...), p)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := e.Run(ctx)
+	if err == nil || !strings.Contains(err.Error(), "camera bad was in hand") {
+		t.Fatalf("Run = %v, want the camera named", err)
+	}
+	if s := e.Camera("bad", clock.Now()); s.Quarantined < 9*time.Second || s.Quarantined > pauseFirst {
+		t.Errorf("bad: got %+v, want it in quarantine", s)
+	}
+	if s := e.Camera("good", clock.Now()); s.Quarantined != 0 {
+		t.Errorf("good: got %+v, want it looked at", s)
+	}
+	files, _ := filepath.Glob(bugs + "/*-bad.h264")
+	if len(files) != 1 {
+		t.Fatalf("kept %v, want one file", files)
+	}
+	b, _ := os.ReadFile(files[0])
+	want := bytes.Join([][]byte{nil, p.SPS, p.PPS, {0x65, 2}, append(slices.Clone(deadly), 3)}, []byte{0, 0, 0, 1})
+	if !bytes.Equal(b, want) {
+		t.Errorf("kept %x, want %x", b, want)
+	}
+	// The next eye begins with what the others kept, and hears nothing of the bad one.
+	e.Push("bad", unit(4, true, deadly...), p)
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	waitFor(t, "the next eye to have the good camera", func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.cameras["good"].tally.Units == 1
+	})
+	cancel()
+	if err := <-ended; err != context.Canceled {
+		t.Errorf("the second eye ended: %v", err)
+	}
+}
+
+func TestQuarantineGrowsAndIsForgiven(t *testing.T) {
+	var w watched
+	now := time.Hour
+	for _, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second} {
+		if got := w.quarantine(now); got != want {
+			t.Errorf("got a pause of %v, want %v", got, want)
+		}
+		now += time.Minute
+	}
+	for range 20 {
+		w.quarantine(now)
+	}
+	if got := w.quarantine(now); got != pauseMost {
+		t.Errorf("got a pause of %v, want the longest", got)
+	}
+	if got := w.quarantine(now + 2*time.Hour); got != pauseFirst {
+		t.Errorf("hours later: got a pause of %v, want the first one again", got)
+	}
+}
+
+func TestBugsAreBounded(t *testing.T) {
+	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog, Bugs: t.TempDir()})
+	_, p := film(t)
+	for range 2 * maxBugs {
+		if _, err := e.keepBug(culprit{camera: edge.CameraID(edge.NewID()[:8]), params: p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files, _ := os.ReadDir(e.opt.Bugs); len(files) != maxBugs {
+		t.Errorf("%d files are kept, want %d", len(files), maxBugs)
+	}
+}
+
+// When the eye is behind, cameras that matter less lose first, and keyframes last.
+func TestRateFallsBeforeAnyIsBlind(t *testing.T) {
+	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog})
+	e.setUp(true) // nobody empties the queue
+	e.Setup("alert", Alert, false, ModelOptions{Sensitivity: 1})
+	e.Setup("alarm", Alert, true, ModelOptions{Sensitivity: 1})
+	last := map[edge.CameraID]int{}
+	cameras := []edge.CameraID{"watched", "alert", "alarm"}
+	for n := range 200 {
+		for _, c := range cameras {
+			before := len(e.queue)
+			e.Push(c, video.AccessUnit{Data: make([]byte, 64<<10), Keyframe: n == 0}, video.Params{})
+			if len(e.queue) > before {
+				last[c] = n
+			}
+		}
+	}
+	if !(last["watched"] < last["alert"] && last["alert"] < last["alarm"]) || last["watched"] == 0 {
+		t.Errorf("the last pictures taken are %v, want the less urgent to lose first", last)
+	}
+	if e.bytes > queueBytes {
+		t.Errorf("%d bytes wait", e.bytes)
+	}
+	e.queue, e.bytes = e.queue[:queueUnits/16], queueBytes*5/8 // the eye goes on
+	e.Push("watched", video.AccessUnit{Data: make([]byte, 100)}, video.Params{})
+	e.Push("watched", video.AccessUnit{Data: make([]byte, 100), Keyframe: true}, video.Params{})
+	e.Push("watched", video.AccessUnit{Data: make([]byte, 100)}, video.Params{})
+	if q := e.queue[queueUnits/16:]; len(q) != 1 || !q[0].unit.Keyframe || q[0].unit.Lost == 0 {
+		t.Errorf("got %d pictures, want the keyframe alone, marked that some are missing", len(q))
+	}
+}
+
+func TestPoolSpreadsCameras(t *testing.T) {
+	var ids []edge.CameraID
+	for range 24 {
+		ids = append(ids, edge.CameraID(edge.NewID()[:8]))
+	}
+	p := NewPool(Options{Command: eyePath, Clock: edge.NewSystemClock(), Log: quietLog}, ids)
+	load := map[*Eye]int{}
+	for _, id := range ids {
+		load[p.of[id]]++
+	}
+	for _, n := range load {
+		if want := len(ids) / len(p.Eyes()); n > want+1 {
+			t.Errorf("an eye has %d cameras, want about %d", n, want)
+		}
+	}
+	p.Push("unknown", video.AccessUnit{Keyframe: true}, video.Params{})
+	p.Hint("unknown", edge.Stamp{})
+	if _, err := p.Still(t.Context(), video.Params{}, video.AccessUnit{}); err != ErrNoEye {
+		t.Errorf("Still without an eye: got %v, want ErrNoEye", err)
+	}
+	if s := p.Status(); s.Up {
+		t.Error("eyes are up that nobody runs")
+	}
+}
