@@ -26,7 +26,7 @@ func (o object) cameras() (out []Camera) {
 
 func (r *reader) camera(n *node, path string) Camera {
 	c := defaultCamera()
-	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "ca_file", "certificate_sha256", "basic", "transport", "record", "segments", "audio", "role", "onvif")
+	o := r.object(n, path, "id", "name", "main", "sub", "user", "password_file", "ca_file", "certificate_sha256", "basic", "transport", "record", "segments", "audio", "role", "motion", "onvif")
 	c.ID = edge.CameraID(o.id("id", "give each camera an id, such as stockroom"))
 	c.Name = string(c.ID)
 	o.set("name", &c.Name)
@@ -50,6 +50,7 @@ func (r *reader) camera(n *node, path string) Camera {
 		r.bad(o.at("segments"), c.Segments.String()+" is too little", "use at least "+minSegments.String()+", or leave it out: then limits.segments alone counts")
 	}
 	o.word("role", &c.Role, Roles...)
+	o.look(&c.Look)
 	o.onOff("audio", &c.Audio)
 	return c
 }

@@ -81,7 +81,19 @@ type Camera struct {
 	Segments          Size   // what it may record, within Limits.Segments; 0 is not said
 	Audio             bool
 	Role              string // what it is there for, of Roles; "" is not said
+	Look              Look
 }
+
+// Look is where and how closely a camera is looked at for movement.
+type Look struct {
+	Sensitivity string    // "low", "normal" or "high"
+	MinSize     float64   // percent of the picture; 0 is the usual
+	Regions     []Polygon // none: the whole picture
+	Masks       []Polygon // where not
+}
+
+// Polygon is an area of the picture, its corners from [0, 0] at the left above to [1, 1].
+type Polygon [][2]float64
 
 // Clips is how much is cut around an alarm.
 type Clips struct {
@@ -137,7 +149,9 @@ func defaultGateway() *Gateway {
 }
 
 // defaultCamera is what a camera is that says nothing else.
-func defaultCamera() Camera { return Camera{Transport: "tcp", Record: "alarm"} }
+func defaultCamera() Camera {
+	return Camera{Transport: "tcp", Record: "alarm", Look: Look{Sensitivity: "normal"}}
+}
 
 // defaultSOC is the one place where the defaults of soc.yaml are. The default of Clips follows from Data.
 func defaultSOC() *SOC {

@@ -58,9 +58,9 @@ func TestLoadGateway(t *testing.T) {
 		},
 		Cameras: []Camera{
 			{ID: "stockroom", Name: "Stock room", Main: "rtsp://camera-1.local/main", Sub: "rtsp://camera-1.local/sub", User: "sitewatch",
-				PasswordFile: "/etc/sitewatch/stockroom.pw", Transport: "tcp", Record: "alarm"},
-			{ID: "aisle", Name: "aisle", Main: "rtsp://camera-2.local:8554/main?channel=1", Transport: "tcp", Record: "alarm"},
-			{ID: "door", Name: "door", Main: "rtsp://[fd00::3]/main", Transport: "udp", Record: "continuous", Segments: 8 * GiB, Audio: true},
+				PasswordFile: "/etc/sitewatch/stockroom.pw", Transport: "tcp", Record: "alarm", Look: Look{Sensitivity: "normal"}},
+			{ID: "aisle", Name: "aisle", Main: "rtsp://camera-2.local:8554/main?channel=1", Transport: "tcp", Record: "alarm", Look: Look{Sensitivity: "normal"}},
+			{ID: "door", Name: "door", Main: "rtsp://[fd00::3]/main", Transport: "udp", Record: "continuous", Segments: 8 * GiB, Audio: true, Look: Look{Sensitivity: "normal"}},
 		},
 		Clips: Clips{Before: 10 * time.Second, After: 20 * time.Second},
 		Alarms: Alarms{ConfirmWindow: 45 * time.Minute, HoldUpWindow: 20 * time.Hour, Swinger: 5, Storm: 200, AfterSet: 10 * time.Second,

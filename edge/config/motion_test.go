@@ -12,7 +12,8 @@ import (
 )
 
 const withRules = site + uplink + `
-cameras: [{id: door, main: "rtsp://c/m", role: door}, {id: chapel, main: "rtsp://d/m", role: chapel}]
+cameras: [{id: door, main: "rtsp://c/m", role: door,
+  motion: {sensitivity: high, min_size: 0.5%, regions: [[[0, 0.25], [1, 0.25], [1, 1], [0, 1]]], masks: [[[0, 0], [0.5, 0], [0, 0.5]], [[1, 1], [0.9, 1], [1, 0.9]]]}}, {id: chapel, main: "rtsp://d/m", role: chapel}]
 motion:
   rules:
     - {name: street, cameras: [door], when: unset, send: false}
@@ -33,6 +34,11 @@ func TestMotionRules(t *testing.T) {
 	}
 	if d := cmp.Diff(want, g.Motion); d != "" {
 		t.Errorf("rules (-want +got):\n%s", d)
+	}
+	look := Look{Sensitivity: "high", MinSize: 0.5, Regions: []Polygon{{{0, 0.25}, {1, 0.25}, {1, 1}, {0, 1}}},
+		Masks: []Polygon{{{0, 0}, {0.5, 0}, {0, 0.5}}, {{1, 1}, {0.9, 1}, {1, 0.9}}}}
+	if d := cmp.Diff(look, g.Cameras[0].Look); d != "" {
+		t.Errorf("look (-want +got):\n%s", d)
 	}
 	if g.Cameras[1].Role != "chapel" {
 		t.Errorf("role: got %q, want chapel", g.Cameras[1].Role)
@@ -66,6 +72,24 @@ motion:
 		`motion.rules[0].roles[0]: "kitchen" is unknown`, `motion.rules[0].when`, `motion.rules[0].send: is neither true nor false`,
 		`motion.rules[1].name: "a" is the name of two rules`, `motion.rules[1].cameras`, `motion.rules[1].days[0]: "monday" is unknown`,
 		`motion.rules[1].from: "25:00" is no time of day`, `motion.rules[1].send: is missing`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no complaint %q in:\n%s", want, got)
+		}
+	}
+}
+
+func TestLookProblems(t *testing.T) {
+	_, ps := parseGateway("gateway.yaml", []byte(site+uplink+`
+cameras:
+  - {id: a, main: "rtsp://c/m", motion: {sensitivity: extreme, min_size: 5, regions: [[[0, 0], [1, 1]]], masks: [[[0, 0], [1, 2], [0, 1]]]}}
+  - {id: b, main: "rtsp://c/m", motion: {min_size: 99%, regions: [[[0, 0], [1, a], [0, 1]], 7]}}
+`), nil)
+	got := lines(ps)
+	for _, want := range []string{
+		`cameras[0].motion.sensitivity`, `cameras[0].motion.min_size`, `cameras[0].motion.regions[0]: is no list of 3 to 32 corners`,
+		`cameras[0].motion.masks[0]: has a corner`, `cameras[1].motion.min_size: "99%" is no share`, `cameras[1].motion.regions[0]: has a corner`,
+		`cameras[1].motion.regions[1]: is no list`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no complaint %q in:\n%s", want, got)
