@@ -18,6 +18,9 @@ func main() {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		build = info.Main.Version
 	}
+	if err := standBack(); err != nil {
+		build += " (of usual priority: " + err.Error() + ")"
+	}
 	if err := confine(); err != nil { // a kernel without seccomp: the gateway's log says so with the build
 		build += " (not confined: " + err.Error() + ")"
 	}

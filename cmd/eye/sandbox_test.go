@@ -36,6 +36,9 @@ func TestSandboxedChild(t *testing.T) {
 	if os.Getenv(inSandbox) == "" {
 		return // TestSandbox runs it
 	}
+	if err := standBack(); err != nil {
+		fmt.Println("of usual priority:", err)
+	}
 	if err := confine(); err != nil {
 		fmt.Println("not confined:", err)
 		os.Exit(1)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"sitewatch/edge"
@@ -33,7 +34,8 @@ type camera struct {
 	writer *segment.Writer // nil: it is not recorded
 	source *rtsp.Camera
 	sub    *rtsp.Camera // nil: the main stream is watched
-	own    *ownEvents   // nil: the camera is not asked what it notices
+	scene  *scene
+	own    *ownEvents // nil: the camera is not asked what it notices
 }
 
 // wireCameras makes the cameras, the eye that looks at them and the cutter.
@@ -46,7 +48,12 @@ func (b *box) wireCameras() error {
 		return err
 	}
 	b.motions = newMotions(b)
-	b.eye = motion.New(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions})
+	var ids []edge.CameraID
+	for _, c := range b.cfg.Cameras {
+		ids = append(ids, c.ID)
+	}
+	b.eye = motion.NewPool(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions, Bugs: filepath.Join(b.cfg.Data, "eye")}, ids)
+	b.grades = newGrades(b)
 	b.wireSegments()
 	clips := map[edge.CameraID]clip.Camera{}
 	for _, cfg := range b.cfg.Cameras {
@@ -64,6 +71,7 @@ func (b *box) wireCameras() error {
 				return fmt.Errorf("camera %s: sub: %w", cfg.ID, err)
 			}
 		}
+		c.scene = newScene(c)
 		if cfg.ONVIF != "" {
 			if c.own, err = newOwnEvents(c); err != nil {
 				return fmt.Errorf("camera %s: onvif: %w", cfg.ID, err)
@@ -171,6 +179,9 @@ func (c *camera) status(motions uint64) local.Camera {
 	case s.Units > 0:
 		st.State, st.Codec = local.StateConnected, s.Codec.String()
 	}
+	e := c.box.eye.Camera(c.ID, c.box.clock.Now())
+	st.Eye = local.Eye{Grade: map[motion.Grade]string{motion.Watching: "watching", motion.Alert: "alert"}[e.Grade], Moving: e.Moving, Awake: e.Awake,
+		Decoded: e.Decoded, Damaged: e.Damaged, Quarantine: e.Quarantined.Seconds()}
 	return st
 }
 

@@ -60,6 +60,9 @@ func (b *box) do(ctx context.Context, c edge.Command) (edge.CommandFact, []edge.
 		if problem := b.askedWrong(c, now.Wall); problem != "" {
 			return fact(edge.CommandFailed, problem), nil
 		}
+		if now.Wall.Sub(c.To) < askedTime {
+			b.grades.Ask(c.Camera)
+		}
 		ref := edge.ClipRef{ID: edge.ClipID(edge.NewID()), Camera: c.Camera, From: c.From.UTC(), To: c.To.UTC()}
 		return fact(edge.CommandDone, "clip "+string(ref.ID)), []edge.ClipRef{ref}
 	}

@@ -56,6 +56,18 @@ func (m *motions) Motion(ctx context.Context, camera edge.CameraID, i motion.Int
 	m.open[camera] = v
 }
 
+// sceneKinds are the events of what may be wrong with a picture.
+var sceneKinds = map[motion.Trouble]edge.Kind{motion.Covered: edge.KindCameraCovered, motion.Moved: edge.KindCameraMoved, motion.Defocused: edge.KindCameraDefocused}
+
+// Scene brings what the eye sees of a camera's picture to where the camera's own word goes.
+func (m *motions) Scene(_ context.Context, camera edge.CameraID, c motion.SceneChange) {
+	for _, cam := range m.box.cameras {
+		if cam.ID == camera {
+			cam.scene.see(c)
+		}
+	}
+}
+
 // end keeps an interval.
 func (m *motions) end(camera edge.CameraID, i motion.Interval) {
 	m.mu.Lock()
@@ -66,7 +78,7 @@ func (m *motions) end(camera edge.CameraID, i motion.Interval) {
 		m.unkept++ // the journal has not written for long: it has more to say about that than we
 		return
 	}
-	m.ended = append(m.ended, journal.Motion{Camera: camera, From: i.From.Wall, To: i.To.Wall, Clock: i.From.ClockState(), Rule: v.Rule, Sent: v.Sent, Why: i.Why})
+	m.ended = append(m.ended, journal.Motion{Camera: camera, From: i.From.Wall, To: i.To.Wall, Clock: i.From.ClockState(), Cells: i.Cells, Rule: v.Rule, Sent: v.Sent, Why: i.Why})
 	if len(m.ended) >= endedMost/2 {
 		select {
 		case m.keepSoon <- struct{}{}:

@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"sitewatch/edge"
-	"sitewatch/edge/journal"
 	"sitewatch/edge/local"
 	"sitewatch/video/onvif"
 )
@@ -18,8 +14,6 @@ import (
 type ownEvents struct {
 	c      *camera
 	events *onvif.Events
-	tamper tamper
-	wake   chan struct{} // the tamper state has changed; one suffices
 
 	inputs    uint64 // since the last that was logged
 	inputSaid edge.Stamp
@@ -30,24 +24,11 @@ type ownEvents struct {
 var tamperKinds = map[onvif.Kind]edge.Kind{onvif.Covered: edge.KindCameraCovered, onvif.Moved: edge.KindCameraMoved, onvif.Blurred: edge.KindCameraDefocused}
 
 func newOwnEvents(c *camera) (*ownEvents, error) {
-	o := &ownEvents{c: c, wake: make(chan struct{}, 1)}
-	for _, k := range tamperKinds {
-		if c.box.losses[journal.Loss{Kind: k, Subject: string(c.ID)}] {
-			o.tamper.recall(k)
-		}
-	}
+	o := &ownEvents{c: c}
 	var err error
 	o.events, err = onvif.NewEvents(onvif.EventsOptions{Camera: c.ID, Sink: o, Log: c.box.log,
 		Device: onvif.Options{Address: c.ONVIF, User: c.User, PasswordFile: c.PasswordFile, Clock: c.box.clock}})
 	return o, err
-}
-
-// Run listens to the camera until ctx ends.
-func (o *ownEvents) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return o.events.Run(ctx) })
-	g.Go(func() error { return o.runTamper(ctx) })
-	return g.Wait()
 }
 
 // Hint takes what the camera says. It waits for nothing.
@@ -60,11 +41,7 @@ func (o *ownEvents) Hint(_ context.Context, h onvif.Hint) {
 	case h.Kind == onvif.Input:
 		o.input(h)
 	case tamperKinds[h.Kind] != "":
-		o.tamper.take(tamperKinds[h.Kind], h.Topic+" "+h.Source, h.Active && !h.Moment, h.Active && h.Moment, h.At)
-		select {
-		case o.wake <- struct{}{}:
-		default:
-		}
+		o.c.scene.take(tamperKinds[h.Kind], h.Topic+" "+h.Source, h.Active && !h.Moment, h.Active && h.Moment, h.At)
 	}
 }
 
@@ -79,38 +56,6 @@ func (o *ownEvents) input(h onvif.Hint) {
 	}
 	o.c.box.log.Info("an input of a camera", "camera", o.c.ID, "input", h.Source, "active", h.Active, "changes", o.inputs)
 	o.inputs, o.inputSaid = 0, h.At
-}
-
-// runTamper journals what the tamper state makes news, in order.
-func (o *ownEvents) runTamper(ctx context.Context) error {
-	for {
-		news, wait := o.tamper.due(o.c.box.clock.Now())
-		for _, n := range news {
-			o.c.report(ctx, n.kind, o.why(n))
-		}
-		if len(news) > 0 {
-			continue
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-o.wake:
-		case <-t.C:
-		case <-ctx.Done():
-		}
-		t.Stop()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-}
-
-var tamperWords = map[edge.Kind]string{edge.KindCameraCovered: "its picture is covered", edge.KindCameraMoved: "it shows another scene", edge.KindCameraDefocused: "its picture is out of focus"}
-
-func (o *ownEvents) why(n tamperNews) string {
-	if n.kind.IsRestored() {
-		return fmt.Sprintf("Camera %s says no more that %s", o.c.title(), tamperWords[n.kind.Base()])
-	}
-	return fmt.Sprintf("Camera %s says that %s (%s)", o.c.title(), tamperWords[n.kind], n.said)
 }
 
 func (o *ownEvents) status() *local.ONVIF {

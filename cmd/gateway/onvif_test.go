@@ -96,8 +96,9 @@ func TestOwnEvents(t *testing.T) {
 	c := unwillingCamera(t, &j.unwilling)
 	c.box.desk = deskOn(t, j)
 	c.box.clock = edge.NewSystemClock()
-	c.box.eye = motion.New(motion.Options{Clock: c.box.clock, Log: c.box.log})
+	c.box.eye = motion.NewPool(motion.Options{Clock: c.box.clock, Log: c.box.log}, []edge.CameraID{"door"})
 	c.Camera = config.Camera{ID: "door", ONVIF: dev.URL(), User: "sitewatch", PasswordFile: writeFile(t, "pw", "hush\n")}
+	c.scene = newScene(c)
 	o, err := newOwnEvents(c)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +108,8 @@ func TestOwnEvents(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wg.Go(func() { o.Run(ctx) })
+	wg.Go(func() { o.events.Run(ctx) })
+	wg.Go(func() { c.scene.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
 	wait := func(what string, cond func() bool) {

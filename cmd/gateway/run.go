@@ -101,7 +101,10 @@ func (b *box) run(ctx context.Context) error {
 	tree.Go(supervise.Task{Name: "alarms", Run: b.desk.Run})
 	if b.eye != nil {
 		tree.Go(supervise.Task{Name: "motion", Run: b.motions.Run})
-		tree.Go(supervise.Task{Name: "eye", Run: b.eye.Run})
+		for i, e := range b.eye.Eyes() {
+			tree.Go(supervise.Task{Name: edge.TaskName(fmt.Sprintf("eye/%d", i)), Run: e.Run})
+		}
+		tree.Go(supervise.Task{Name: "grades", Run: b.grades.Run})
 		tree.Go(supervise.Task{Name: "clips", Run: b.cutter.Run})
 	}
 	if b.segments != nil {
@@ -114,8 +117,9 @@ func (b *box) run(ctx context.Context) error {
 		}
 	}
 	for _, c := range b.cameras {
+		tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID + "/scene"), Run: c.scene.Run})
 		if c.own != nil {
-			tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID + "/onvif"), Run: c.own.Run})
+			tree.Go(supervise.Task{Name: edge.TaskName("camera/" + c.ID + "/onvif"), Run: c.own.events.Run})
 		}
 	}
 	for _, l := range b.lines {

@@ -9,7 +9,7 @@ import (
 	"sitewatch/edge"
 )
 
-// tamper is what one camera says of itself, made quiet: the first word is news at once, its end when it has held for tamperSettle,
+// tamper is what a camera says of its picture, and what the eye sees of it, made quiet: the first word is news at once, its end when it has held for tamperSettle,
 // so that a camera that changes its mind all the time costs a few events a minute. It may be used from any goroutine.
 type tamper struct {
 	mu sync.Mutex

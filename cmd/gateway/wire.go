@@ -43,8 +43,9 @@ type box struct {
 	desk     *alarm.Desk
 	lines    []*panel.Line
 	cameras  []*camera
-	eye      *motion.Eye // nil without cameras
-	motions  *motions    // nil without cameras
+	eye      *motion.Pool // nil without cameras
+	grades   *grades      // likewise
+	motions  *motions     // nil without cameras
 	cutter   *clip.Cutter
 	segments *segment.Store                // nil: nothing is recorded, nor was
 	cuts     uplink.Cuts                   // clips that grow, for the client
@@ -78,7 +79,7 @@ func (b *box) wire(ctx context.Context) (err error) {
 	g := b.cfg
 	b.desk, err = alarm.NewDesk(alarm.Options{Journal: b.journal, Clock: b.clock, Log: b.log, Site: g.Site.ID, Panels: deskPanels(g),
 		Before: g.Clips.Before, After: g.Clips.After, Rules: alarm.Rules(g.Alarms), Disk: b.disk,
-		MotionRules: motionRules(g), Roles: roles(g), Location: g.Site.Location})
+		MotionRules: motionRules(g), Roles: roles(g), Location: g.Site.Location, Watch: b.watch})
 	if err != nil {
 		return err
 	}
@@ -107,6 +108,13 @@ func (b *box) wire(ctx context.Context) (err error) {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{b})
 	b.pages, err = local.New(local.Options{Listen: g.Listen, Log: b.log, Metrics: metrics, Status: b.status, Health: b.health, Motions: b.searchMotions})
 	return err
+}
+
+// watch tells the eyes, if there are any.
+func (b *box) watch(alarmed []edge.CameraID) {
+	if b.grades != nil {
+		b.grades.Watch(alarmed)
+	}
 }
 
 // deskPanels gives the desk what it must know of the panels.

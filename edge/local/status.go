@@ -88,6 +88,17 @@ type Camera struct {
 	Motions     uint64        `json:"motions"`
 	Recording   Recording     `json:"recording"`
 	ONVIF       *ONVIF        `json:"onvif,omitempty"` // absent when the camera's own events are not asked for
+	Eye         Eye           `json:"eye"`
+}
+
+// Eye is how a camera is looked at for movement.
+type Eye struct {
+	Grade      string  `json:"grade"` // alert or watching
+	Moving     bool    `json:"moving"`
+	Awake      bool    `json:"awake"` // every picture is decoded
+	Decoded    uint64  `json:"decoded"`
+	Damaged    uint64  `json:"damaged"`
+	Quarantine float64 `json:"quarantine_seconds"` // not looked at for so long yet, because a picture of it has ended an eye
 }
 
 // Recording is what lies on disk of one camera's stream.
