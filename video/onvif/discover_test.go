@@ -25,6 +25,9 @@ func TestDiscover(t *testing.T) {
 	}
 	by := map[string]onvif.Match{}
 	for _, m := range found {
+		if _, twice := by[m.Address]; twice {
+			t.Errorf("%s is found twice", m.Address)
+		}
 		by[m.Address] = m
 	}
 	for _, d := range []*onviftest.Device{a, b} {
@@ -38,18 +41,16 @@ func TestDiscover(t *testing.T) {
 	if m, ok := by["http://127.0.0.1"+onvif.DevicePath]; !ok || !strings.Contains(m.Doubt, "203.0.113.9") {
 		t.Errorf("got %+v, want its own host and a doubt; it is at %s", found, c.URL())
 	}
-	if len(found) != 3 {
-		t.Errorf("got %d devices, want 3: %+v", len(found), found)
-	}
 	direct, err := onvif.Discover(t.Context(), onvif.DiscoverOptions{Interfaces: []string{onvif.NoInterface}, Hosts: []string{"127.0.0.1"}, Timeout: 500 * time.Millisecond})
 	if err != nil || len(direct) == 0 {
 		t.Errorf("a probe to one host: got %+v, %v", direct, err)
 	}
 }
 
+// That nobody answers is no error. Others may run devices of their own on the loopback interface meanwhile.
 func TestDiscoverWhereNothingIs(t *testing.T) {
-	if found, err := onvif.Discover(t.Context(), onvif.DiscoverOptions{Interfaces: []string{"lo"}, Timeout: 200 * time.Millisecond}); err != nil || len(found) != 0 {
-		t.Errorf("got %+v, %v", found, err)
+	if _, err := onvif.Discover(t.Context(), onvif.DiscoverOptions{Interfaces: []string{"lo"}, Timeout: 200 * time.Millisecond}); err != nil {
+		t.Errorf("got %v", err)
 	}
 	_, err := onvif.Discover(t.Context(), onvif.DiscoverOptions{Interfaces: []string{"no-such-0"}, Timeout: 200 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "no-such-0") {
