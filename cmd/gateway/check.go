@@ -64,7 +64,6 @@ func (c configFlag) load() (*config.Gateway, error) {
 			}
 		}
 		problems = config.Join(problems, shared(g)...)
-		problems = config.Join(problems, unbuilt(g)...)
 		problems = config.Join(problems, checkBox(g)...)
 	}
 	if len(problems) > 0 {
@@ -81,19 +80,6 @@ func (c configFlag) parse() (*config.Gateway, error) {
 		return nil, cli.ConfigError{Problems: problems}
 	}
 	return g, nil
-}
-
-// unbuilt refuses what the file may say one day: who writes it must not believe that it is done.
-func unbuilt(g *config.Gateway) (ps []config.Problem) {
-	for i, c := range g.Cameras {
-		no := func(key, what, hint string) {
-			ps = append(ps, g.Problem(fmt.Sprintf("cameras[%d].%s", i, key), what+" is not built yet", hint))
-		}
-		if c.Audio {
-			no("audio", "sound", "use off")
-		}
-	}
-	return ps
 }
 
 // shared says which panels have one port, under whatever names.

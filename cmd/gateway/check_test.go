@@ -156,32 +156,6 @@ func TestCheckListens(t *testing.T) {
 	}
 }
 
-// What the file may say one day is refused today: who writes it must not believe that it is done.
-func TestWhatIsNotBuiltIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "gateway.yaml")
-	text := `site: {id: "0417", name: X, timezone: Europe/London}
-data: ` + dir + `/data
-limits: {segments: 1GiB}
-cameras:
-  - {id: a, main: "rtsps://10.0.0.1/main"}
-  - {id: b, main: "rtsp://10.0.0.1/main", transport: udp, audio: on}
-uplink: {soc: "soc.example:7443"}
-`
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	status, _, stderr := gateway(t, "check", "--config", file)
-	if status != cli.ExitConfig {
-		t.Errorf("exit status %d, want %d", status, cli.ExitConfig)
-	}
-	for _, want := range []string{"cameras[1].audio: sound is not"} {
-		if !strings.Contains(stderr, want) {
-			t.Errorf("check does not say %q:\n%s", want, stderr)
-		}
-	}
-}
-
 // What may be recorded of a camera is a matter of the disk: little of it is advice, and never keeps a box from starting.
 func TestRecordingForMinutesIsAdvice(t *testing.T) {
 	dir := t.TempDir()

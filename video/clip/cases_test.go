@@ -224,7 +224,6 @@ func TestStoppedInTheMiddle(t *testing.T) {
 			t.Fatal("nothing was written")
 		}
 	}
-	<-time.After(50 * time.Millisecond)
 	stop()
 	job.Cutting = true
 	fact, file, lost := cutOne(t, dir, newRing(), 17*time.Second, job, nil)

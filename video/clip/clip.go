@@ -5,7 +5,16 @@
 // fragments of at most a second while the pictures come, and appears by fsync, rename and fsync of the directory; only then
 // the journal hears of it. What a kill leaves behind is taken up again: a file that was renamed is adopted, a half one is cut
 // back to its last whole fragment and sealed, one that has nothing is begun anew or reported lost. After a boot nothing is
-// begun anew: the pictures were in memory. Every wanted clip ends as ready or lost, and says why it is shorter than asked.
+// begun anew: the pictures were in memory. Of a recorded camera they were not: what the ring no longer has is read from its segments, without
+// a hole where the two meet, and what a restart or a boot interrupted is cut again and whole. Every wanted clip ends as ready or lost,
+// and says why it is shorter than asked; what is missing of it is in its fact.
+//
+// Pictures are H.264 or H.265, copied bit by bit. Sound goes beside them when the camera's is taken at all: AAC and Opus as they are,
+// G.711 and L16 as LPCM of 16 bits ("ipcm", ISO/IEC 23003-5), which ffmpeg and VLC play and browsers show without its sound. It never
+// begins before the first picture, and what is wrong with it costs none.
+//
+// A repeat of the alarm moves the end of its clip on: before a clip ends it asks the journal. Clips of the same minutes are files of their own
+// that share the pictures in memory; of a segment the kernel's page cache has what another clip has just read.
 //
 // The file of a clip is written once, from its beginning to its end, and Options.Growing is told of every whole fragment: so it can
 // be sent while it grows. The fragment that ends it is written as soon as the first picture after the end is there.
@@ -47,6 +56,8 @@ type Stiller interface {
 type Camera struct {
 	Ring    *ring.Ring
 	Trouble func() string // why there are no pictures, "" while they come; nil: unknown
+	// Offset is how far the camera's own clock is ahead of the box's; ok is false when it tells no time. nil: it is not known.
+	Offset func() (ahead time.Duration, ok bool)
 }
 
 // Options describe a Cutter.

@@ -144,7 +144,7 @@ func (e *eye) Still(_ context.Context, p video.Params, u video.AccessUnit) ([]by
 	return []byte("\xff\xd8 picture \xff\xd9"), nil
 }
 
-func run(t *testing.T, f func(ctx context.Context) error) (stop func()) {
+func run(t testing.TB, f func(ctx context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -170,7 +170,7 @@ var footage = sync.OnceValues(func() (units [][][]byte, err error) {
 })
 
 // scripted fills a ring with pictures that came in at 10/s from Mono 0 on, without waiting for them.
-func scripted(t *testing.T, r *ring.Ring, from, to int) {
+func scripted(t testing.TB, r *ring.Ring, from, to int) {
 	t.Helper()
 	units, err := footage()
 	if err != nil {

@@ -99,6 +99,10 @@ func pictureCodec(p video.Params) codecs.Codec {
 func (f *file) write(u video.AccessUnit, p video.Params) error {
 	f.lost += uint64(u.Lost)
 	if u.Audio != nil {
+		if u.PTS-f.last.PTS > soundAhead {
+			f.sound.miss("some sound is of another time and left out")
+			return nil
+		}
 		f.sound.add(u, u.PTS-f.origin, f.first.PTS-f.origin)
 		return nil
 	}

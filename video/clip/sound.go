@@ -12,8 +12,12 @@ import (
 	"sitewatch/video"
 )
 
-// maxSoundBytes bounds the sound of one fragment: five seconds of the largest that is taken in. More comes only when no pictures do.
-const maxSoundBytes = 2 << 20
+const (
+	// maxSoundBytes bounds the sound of one fragment: five seconds of the largest that is taken in. More comes only when no pictures do.
+	maxSoundBytes = 2 << 20
+	// soundAhead is how much later than the newest picture sound may belong.
+	soundAhead = 10 * video.Second
+)
 
 // sound is the second track of a file. AAC and Opus go in as they are, PCM as 16 bits big-endian: MP4 has no G.711, and its
 // tables are exact. What cannot be taken is left out and said; it never costs a picture.

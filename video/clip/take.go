@@ -17,6 +17,9 @@ func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.Cli
 	defer t.close()
 	for done := false; !done; {
 		if done, err = t.read(ctx); err != nil {
+			if ctx.Err() != nil && t.file != nil { // the next run seals what there is; why it cannot be written is of no use to it
+				t.file.flushNow()
+			}
 			return fact, err
 		}
 	}
@@ -61,10 +64,7 @@ func (t *taking) read(ctx context.Context) (done bool, err error) {
 	case errors.Is(err, ring.ErrOverrun):
 		t.gap = t.gap || t.file != nil
 		return false, nil
-	case ctx.Err() != nil:
-		if t.file != nil { // the next run seals what there is; why it cannot be written is of no use to it
-			t.file.flushNow()
-		}
+	case err != nil && ctx.Err() != nil: // what is there already is taken all the same
 		return false, ctx.Err()
 	case err != nil: // the clip's time is over
 		later, err := t.later(ctx)
@@ -198,5 +198,11 @@ func (t *taking) finish() (fact edge.ClipFact, err error) {
 	fact.Codec, fact.Audio = codecName(pictureCodec(f.params)), f.sound.name()
 	fact.Width, fact.Height = f.params.Size.Width, f.params.Size.Height
 	fact.Lost, fact.Holes = f.lost, t.holes.spans
+	if t.camera.Offset != nil {
+		if ahead, ok := t.camera.Offset(); ok {
+			ms := edge.Millis(ahead.Milliseconds())
+			fact.CameraOffset = &ms
+		}
+	}
 	return fact, nil
 }
