@@ -102,15 +102,15 @@ func badAnswers() []Bad {
 			})},
 		{Name: "endless-header", Does: "sends header lines for ever", From: "RFC 2326 §15.1 knows no limit",
 			answer: on("DESCRIBE", func(p *peer, _ request) error {
-				return flood(p, "RTSP/1.0 200 OK\r\n", strings.Repeat("X-More: and more\r\n", 512), 1<<9)
+				return flood(p, "RTSP/1.0 200 OK\r\n", strings.Repeat("X-More: and more\r\n", 512), 1<<7)
 			})},
 		{Name: "endless-line", Does: "sends one header line for ever", From: "RFC 2326 §15.1 knows no limit",
 			answer: on("DESCRIBE", func(p *peer, _ request) error {
-				return flood(p, "RTSP/1.0 200 OK\r\nX-More: ", strings.Repeat("a", 8192), 1<<9)
+				return flood(p, "RTSP/1.0 200 OK\r\nX-More: ", strings.Repeat("a", 8192), 1<<7)
 			})},
 		{Name: "endless-body", Does: "says a Content-Length of 4 GB and sends", From: "RFC 2326 §12.14",
 			answer: on("DESCRIBE", func(p *peer, q request) error {
-				return flood(p, "RTSP/1.0 200 OK\r\nCSeq: "+q.header["cseq"]+"\r\nContent-Type: application/sdp\r\nContent-Length: 4294967295\r\n\r\n", strings.Repeat("a=b\r\n", 1600), 1<<9)
+				return flood(p, "RTSP/1.0 200 OK\r\nCSeq: "+q.header["cseq"]+"\r\nContent-Type: application/sdp\r\nContent-Length: 4294967295\r\n\r\n", strings.Repeat("a=b\r\n", 1600), 1<<7)
 			})},
 		{Name: "sdp-malformed", Does: "describes itself with rubbish", From: "RFC 4566 §5",
 			sdp: func(string, string) string { return "v=zero\r\nm=video video RTP\r\na=rtpmap:\x00\xff\r\n" }},

@@ -154,7 +154,10 @@ func badPackets() []Bad {
 				return ps
 			}},
 		{Name: "tiny-fragments", Does: "sends its pictures in fragments of 50 bytes", From: "RFC 6184 §5.8, an MTU set wrong", Plays: true, fragment: 50},
-		{Name: "one-byte-fragments", Does: "sends fragments of one byte of a picture that never ends", From: "RFC 6184 §5.8", play: endlessly(1, 1<<20)},
+		{Name: "one-byte-fragments", Does: "sends fragments of one byte of a picture that never ends", From: "RFC 6184 §5.8", play: func(ctx context.Context, p *peer) {
+			endlessly(1, 1<<18)(ctx, p)
+			silence(ctx, p)
+		}},
 		{Name: "unit-of-200-mb", Does: "sends five pictures and then one of 200 MB", From: "RFC 6184 §5.8; a last fragment that got lost", pictures: 5, after: endlessly(1400, 200<<20)},
 	}
 }
