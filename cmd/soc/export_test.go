@@ -385,6 +385,9 @@ func TestWhoLooksIsLogged(t *testing.T) {
 			t.Errorf("%s is %d times in %s, want %d", want, strings.Count(list, want), list, n)
 		}
 	}
+	if status, said := get(film + "/evidence"); status != 200 || !strings.Contains(said, `"state":"signed"`) || !strings.Contains(said, `"manifest":{"type":"sitewatch manifest 1"`) {
+		t.Errorf("what is signed: %d %s", status, said)
+	}
 	if _, page := get("custody?clip=" + string(clip) + "&limit=1"); strings.Count(page, `"action"`) != 1 || !strings.Contains(page, `"next":1`) {
 		t.Errorf("a page of one: %s", page)
 	}

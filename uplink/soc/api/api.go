@@ -133,10 +133,11 @@ func (a *API) Handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/events", soon(a.events))
 	mux.HandleFunc("GET /api/v1/events/stream", a.stream)
 	mux.HandleFunc("GET /api/v1/clips/{id}", a.clip)
+	mux.HandleFunc("GET /api/v1/clips/{id}/evidence", soon(a.clipEvidence))
 	mux.HandleFunc("GET /api/v1/custody", soon(a.custody))
 	mux.HandleFunc("POST /api/v1/sites/{id}/commands", soon(a.postCommand))
 	mux.HandleFunc("GET /api/v1/commands/{id}", soon(a.command))
-	for _, p := range []string{"/healthz", "/metrics", "/api/v1/sites", "/api/v1/sites/{id}/gaps", "/api/v1/events", "/api/v1/events/stream", "/api/v1/clips/{id}", "/api/v1/custody", "/api/v1/commands/{id}"} {
+	for _, p := range []string{"/healthz", "/metrics", "/api/v1/sites", "/api/v1/sites/{id}/gaps", "/api/v1/events", "/api/v1/events/stream", "/api/v1/clips/{id}", "/api/v1/clips/{id}/evidence", "/api/v1/custody", "/api/v1/commands/{id}"} {
 		mux.HandleFunc(p, notAllowed("GET, HEAD"))
 	}
 	mux.HandleFunc("/api/v1/sites/{id}/commands", notAllowed("POST"))
