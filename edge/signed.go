@@ -74,16 +74,21 @@ var (
 	ErrUntrusted      = errors.New("the certificate is not by a trusted authority")
 )
 
-// Fits says whether the signature is by the key of the certificate beside it. Whose that is it leaves open.
-func (s Signed) Fits() error {
-	if len(s.Body) > MaxSignedBytes || len(s.Signature) > MaxSignatureBytes || len(s.Certificate) > MaxCertificateBytes {
-		return fmt.Errorf("%w: it is too long", ErrBadSignature)
-	}
+// FitsLong is Fits for a body that may be longer than a statement; whoever read it has bounded it.
+func (s Signed) FitsLong() error {
 	c, err := x509.ParseCertificate(s.Certificate)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadCertificate, err)
 	}
 	return s.fits(c)
+}
+
+// Fits says whether the signature is by the key of the certificate beside it. Whose that is it leaves open.
+func (s Signed) Fits() error {
+	if len(s.Body) > MaxSignedBytes || len(s.Signature) > MaxSignatureBytes || len(s.Certificate) > MaxCertificateBytes {
+		return fmt.Errorf("%w: it is too long", ErrBadSignature)
+	}
+	return s.FitsLong()
 }
 
 func (s Signed) fits(c *x509.Certificate) error {
@@ -129,12 +134,17 @@ func (t Trust) Site(c *x509.Certificate) (SiteID, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: it names no site", ErrBadCertificate)
 	}
-	if !t.signed(c, t.Roots) && !slices.ContainsFunc(t.Between, func(b *x509.Certificate) bool {
-		return c.CheckSignatureFrom(b) == nil && t.signed(b, t.Roots)
-	}) {
+	if !t.Vouches(c) {
 		return "", ErrUntrusted
 	}
 	return site, nil
+}
+
+// Vouches says whether the certificate is by one of the authorities, whatever it is for.
+func (t Trust) Vouches(c *x509.Certificate) bool {
+	return t.signed(c, t.Roots) || slices.ContainsFunc(t.Between, func(b *x509.Certificate) bool {
+		return c.CheckSignatureFrom(b) == nil && t.signed(b, t.Roots)
+	})
 }
 
 func (t Trust) signed(c *x509.Certificate, by []*x509.Certificate) bool {

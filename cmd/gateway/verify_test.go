@@ -19,10 +19,11 @@ import (
 	"sitewatch/edge"
 	"sitewatch/edge/evidence"
 	"sitewatch/edge/journal"
+	"sitewatch/uplink/wire"
 )
 
-// keys are an authority's file and a box's key by it.
-func keys(t *testing.T, dir, name string) (ca string, box edge.Signer) {
+// keys are an authority's file, and a box's key and the SOC's by it.
+func keys(t *testing.T, dir, name string) (ca string, box, soc edge.Signer) {
 	t.Helper()
 	check := func(err error) {
 		t.Helper()
@@ -44,13 +45,16 @@ func keys(t *testing.T, dir, name string) (ca string, box edge.Signer) {
 	der, err = x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(2), URIs: []*url.URL{edge.SiteURI("0417")},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, c, &boxKey.PublicKey, caKey)
 	check(err)
-	return ca, edge.Signer{Key: boxKey, Certificate: der}
+	own, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(3), DNSNames: []string{wire.ServerName},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, c, &caKey.PublicKey, caKey)
+	check(err)
+	return ca, edge.Signer{Key: boxKey, Certificate: der}, edge.Signer{Key: caKey, Certificate: own}
 }
 
 func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 	dir := t.TempDir()
-	ca, signer := keys(t, dir, "ca.pem")
-	other, _ := keys(t, dir, "other.pem")
+	ca, signer, seal := keys(t, dir, "ca.pem")
+	other, _, _ := keys(t, dir, "other.pem")
 	log := slog.New(slog.DiscardHandler)
 	j, err := journal.Open(t.Context(), journal.Options{Dir: filepath.Join(dir, "data"), Site: "0417", Clock: edge.NewSystemClock(), Log: log,
 		Signer: func() (edge.Signer, bool) { return signer, true }})
@@ -88,7 +92,7 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 		if err := w.Checkpoint(j.ID(), 1, point); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Close(evidence.Header{Site: "0417"}, nil, nil); err != nil {
+		if _, err := w.Close(evidence.Header{Site: "0417"}, nil, nil, seal); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -128,7 +128,11 @@ func (x *export) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sum, err := x.w.Close(x.head, authorities, x.timeline())
+	seal, err := soc.EvidenceSigner(x.cfg.Data, edge.NewSystemClock())
+	if err != nil {
+		return edge.WithHint(fmt.Errorf("the export cannot be sealed: %w", err), "run it as the user that runs the SOC")
+	}
+	sum, err := x.w.Close(x.head, authorities, x.timeline(), seal)
 	if err != nil {
 		return err
 	}

@@ -267,6 +267,9 @@ func byHand(t *testing.T, dir string, clip edge.ClipID) {
 	}
 	script := fmt.Sprintf(`set -e
 sha256sum --quiet -c SHA256SUMS
+openssl x509 -in SHA256SUMS.pem -pubkey -noout > /tmp/key.$$
+openssl dgst -sha256 -verify /tmp/key.$$ -signature SHA256SUMS.sig SHA256SUMS
+openssl verify -no_check_time -CAfile ca.pem SHA256SUMS.pem
 M=clips/%s/manifest
 CERT=$(sed 's/.*"certificate":"\([0-9a-f]*\)".*/\1/' $M.json)
 openssl x509 -in certificates/$CERT.pem -pubkey -noout > /tmp/key.$$

@@ -61,6 +61,15 @@ func newCA(t testing.TB, by *ca) *ca {
 	return c
 }
 
+// soc is the SOC's own key.
+func (c *ca) soc() edge.Signer {
+	key := makeKey(c.t)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotAfter: time.Unix(1e9, 0),
+		DNSNames: []string{socName}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, c.cert, &key.PublicKey, c.key)
+	must(c.t, err)
+	return edge.Signer{Key: key, Certificate: der}
+}
+
 // box gives a key a certificate that has long expired.
 func (c *ca) box(site edge.SiteID, key *ecdsa.PrivateKey) edge.Signer {
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotAfter: time.Unix(1e9, 0),
@@ -87,6 +96,9 @@ type scene struct {
 	lines   []Line
 	dir     string
 	points  []edge.Seq
+	bare    bool // without manifests
+
+	vouching []byte // a certificate that goes along
 }
 
 func newScene(t testing.TB) *scene {
@@ -163,6 +175,7 @@ func (s *scene) write(out string) {
 		}
 		must(t, w.Checkpoint(journalA, seq, s.checkpoint(by, seq)))
 	}
+	must(t, w.Certificate(s.vouching))
 	var h Header
 	h.Site, h.Name, h.By = "0417", "High <Street>", "me@here"
 	for i, clip := range []string{clipA, clipB} {
@@ -170,7 +183,9 @@ func (s *scene) write(out string) {
 			_, _, err := w.File(edge.ClipID(clip), part, bytes.NewReader(data(clip, part)))
 			must(t, err)
 		}
-		must(t, w.Manifest(edge.ClipID(clip), s.manifest([]edge.Signer{s.first, s.renewed}[i], clip)))
+		if !s.bare {
+			must(t, w.Manifest(edge.ClipID(clip), s.manifest([]edge.Signer{s.first, s.renewed}[i], clip)))
+		}
 		h.Clips = append(h.Clips, ClipHeader{ID: edge.ClipID(clip), Camera: "door", Clip: true, Still: true})
 	}
 	must(t, w.Custody(func(line func(Line) error) error {
@@ -185,7 +200,7 @@ func (s *scene) write(out string) {
 		return nil
 	}))
 	_, err = w.Close(h, [][]byte{s.ca.cert.Raw}, []Row{{Journal: journalA, Seq: 1, Kind: edge.KindFire, Lane: edge.Urgent, Clock: edge.ClockUnset, Late: true,
-		Why: "<script>alert(1)</script>", ZoneName: "=cmd|x", Clips: h.Clips[:1]}})
+		Why: "<script>alert(1)</script>", ZoneName: "=cmd|x", Clips: h.Clips[:1]}}, s.ca.soc())
 	must(t, err)
 }
 
@@ -386,6 +401,22 @@ func TestFirstBrokenLinkIsNamed(t *testing.T) {
 			m[pointsA+"4.json"].Data, m[pointsA+"4.sig"].Data = p.Body, p.Signature
 			addCert(m, by)
 		}, "", 0, "one of site 0418"},
+		{"a byte of the last event, which no checkpoint covers", line(9, func(l string) string { return strings.Replace(l, "The 9", "The 3", 1) }), eventsA, 0, "sealed"},
+		{"the last events and their checkpoint are gone", both(line(9, func(string) string { return "" }), line(8, func(string) string { return "" }), drop(pointsA+"8.json"), drop(pointsA+"8.sig")), eventsA, 0, "sealed"},
+		{"a clip left out of the description, with all of its files", both(drop(clip+clipFile), drop(clip+stillFile), drop(clip+manifest+bodyExt), drop(clip+manifest+sigExt),
+			replace(headerFile, clipA, clipB)), "", 0, "expected"},
+		{"a byte of the description", replace(headerFile, `"me@here"`, `"he@here"`), headerFile, 0, "sealed"},
+		{"the last entry of the custody log", replace(custodyFile, `{"n":3}`, `{"n":7}`), custodyFile, 0, "sealed"},
+		{"a reason in the gaps", replace(journalDir+"/"+journalA+"/"+gapsFile, "full", "null"), journalDir + "/" + journalA + "/" + gapsFile, 0, "sealed"},
+		{"a byte of the list", flip(sumsFile, 0), sumsFile, 0, "SOC has signed"},
+		{"a byte of the seal", flip(sealFile, -1), sumsFile, 0, "SOC has signed"},
+		{"no seal", drop(sealFile), sealFile, 0, "none"},
+		{"a seal by a box", func(m fstest.MapFS) { m[sealCert] = &fstest.MapFile{Data: pemOf(s.first.Certificate)} }, sealCert, 0, "somebody else"},
+		{"a seal by another SOC", func(m fstest.MapFS) { m[sealCert] = &fstest.MapFile{Data: pemOf(other.soc().Certificate)} }, sealCert, 0, "trusted"},
+		{"another checkpoint, good by itself", func(m fstest.MapFS) {
+			p := s.checkpoint(s.first, 7)
+			m[pointsA+"7.json"], m[pointsA+"7.sig"] = &fstest.MapFile{Data: p.Body}, &fstest.MapFile{Data: p.Signature}
+		}, pointsA + "7.json", 0, "not listed"},
 		{"an entry of the custody log", replace(custodyFile, `{"n":1}`, `{"n":7}`), custodyFile + ", entry 2", 0, "changed"},
 		{"another site's folder", replace(headerFile, `"site": "0417"`, `"site": "0418"`), "", 0, "site 0418"},
 		{"no description", drop(headerFile), headerFile, 0, "none"},
@@ -431,15 +462,10 @@ func (s *scene) invented() string {
 	return string(l.Append(nil))
 }
 
-func TestNothingSignedIsNotProved(t *testing.T) {
+func TestNothingSignedByTheBoxIsNotProved(t *testing.T) {
 	s := newScene(t)
-	m := s.folder()
-	for name := range m {
-		if strings.HasSuffix(name, sigExt) || strings.HasSuffix(name, bodyExt) && name != headerFile {
-			delete(m, name)
-		}
-	}
-	r := verify(t, m, s.ca)
+	s.points, s.bare = nil, true
+	r := verify(t, s.folder(), s.ca)
 	if r.Broken != nil || r.OK() || !r.Pictures || r.Clips != 0 || r.Events != 0 || len(r.Open) != 6 {
 		t.Errorf("got %+v", r)
 	}
@@ -452,12 +478,11 @@ func TestAuthorityThatIsVouchedFor(t *testing.T) {
 	s.ca = newCA(t, old)
 	key := makeKey(t)
 	s.first, s.renewed = old.box("0417", key), s.ca.box("0417", key)
-	m := s.folder()
-	if r := verify(t, m, old); r.Broken == nil {
+	if r := verify(t, s.folder(), old); r.Broken == nil {
 		t.Error("proved without the certificate that vouches")
 	}
-	m[certDir+"/"+edge.Fingerprint(s.ca.cert.Raw).String()+".pem"] = &fstest.MapFile{Data: pemOf(s.ca.cert.Raw)}
-	if r := verify(t, m, old); !r.OK() {
+	s.vouching, s.dir = s.ca.cert.Raw, s.dir+"2"
+	if r := verify(t, s.folder(), old); !r.OK() {
 		t.Errorf("got %+v", r.Broken)
 	}
 }

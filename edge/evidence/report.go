@@ -72,7 +72,7 @@ func (r *Report) Print(w io.Writer) error {
 		p.line("Site %s, %s to %s, made %s by %s.", r.Site, stamp(r.From), stamp(r.To), stamp(r.Made), r.By)
 	}
 	for _, v := range r.Proved {
-		p.line("proved: events %d to %d of journal %s, signed by the box %s (its clock: %s)", v.From, v.To, v.Journal, stamp(v.At), v.Clock)
+		p.line("proved: events %d to %d of journal %s, signed by the box %s (by a clock that was %s)", v.From, v.To, v.Journal, stamp(v.At), v.Clock)
 	}
 	if r.Clips > 0 || r.Stills > 0 {
 		p.line("proved: %d clips and %d stills", r.Clips, r.Stills)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -34,14 +33,15 @@ const (
 
 // verifier is one look at a folder.
 type verifier struct {
-	ctx   context.Context
-	fsys  fs.FS
-	trust edge.Trust
-	files map[string]int64
-	certs map[string][]byte // by fingerprint
-	facts map[edge.ClipID]fact
-	used  map[string]bool // files that are part of the format
-	r     *Report
+	ctx     context.Context
+	fsys    fs.FS
+	trust   edge.Trust
+	files   map[string]int64
+	certs   map[string][]byte // by fingerprint
+	facts   map[edge.ClipID]fact
+	used    map[string]bool     // files that something was taken from
+	digests map[string][32]byte // of files that were read whole for their digest
+	r       *Report
 }
 
 // fact is what an event says of a clip.
@@ -57,8 +57,8 @@ type fact struct {
 func Verify(ctx context.Context, fsys fs.FS, cas []*x509.Certificate) (Report, error) {
 	var r Report
 	v := &verifier{ctx: ctx, fsys: fsys, trust: edge.Trust{Roots: cas}, files: map[string]int64{}, certs: map[string][]byte{},
-		facts: map[edge.ClipID]fact{}, used: map[string]bool{}, r: &r}
-	for _, step := range []func() error{v.list, v.header, v.certificates, v.journals, v.clips, v.promised, v.custody, v.sums} {
+		facts: map[edge.ClipID]fact{}, used: map[string]bool{}, digests: map[string][32]byte{}, r: &r}
+	for _, step := range []func() error{v.list, v.header, v.certificates, v.journals, v.clips, v.promised, v.custody, v.seal} {
 		err := step()
 		if errors.As(err, &r.Broken) {
 			return r, nil
@@ -241,45 +241,6 @@ func (v *verifier) promised() error {
 	return nil
 }
 
-// sums compares the listing: what it says of files that are signed is known by now, of the others it finds damage.
-func (v *verifier) sums() error {
-	for _, name := range []string{htmlFile, csvFile, guideFile, caFile, headerFile, custodyFile, sumsFile} {
-		v.used[name] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(v.files)) {
-		if !v.used[name] {
-			add(&v.r.Remarks, "%s is no part of the evidence", name)
-		}
-	}
-	if _, ok := v.files[sumsFile]; !ok {
-		add(&v.r.Remarks, "%s is missing", sumsFile)
-		return nil
-	}
-	b, err := v.read(sumsFile, maxSums)
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(b)) {
-		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
-		want, err := hex.DecodeString(sum)
-		if _, there := v.files[name]; !ok || err != nil || !there {
-			add(&v.r.Remarks, "%s names %.100q, which is not here", sumsFile, name)
-			continue
-		}
-		if !slices.Contains([]string{htmlFile, csvFile, guideFile, caFile, headerFile, custodyFile}, name) && path.Base(name) != gapsFile {
-			continue
-		}
-		got, err := v.digest(name, maxHeader)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(got[:], want) {
-			add(&v.r.Remarks, "%s is not as it was made; it proves nothing, and is signed by nobody", name)
-		}
-	}
-	return nil
-}
-
 // digest is that of a file of at most so many bytes.
 func (v *verifier) digest(name string, most int64) (sum [32]byte, err error) {
 	v.used[name] = true
@@ -299,6 +260,7 @@ func (v *verifier) digest(name string, most int64) (sum [32]byte, err error) {
 		return sum, &Break{File: name, Want: fmt.Sprintf("at most %d bytes", most), Have: "more"}
 	}
 	h.Sum(sum[:0])
+	v.digests[name] = sum
 	return sum, nil
 }
 

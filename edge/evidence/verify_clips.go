@@ -88,6 +88,7 @@ func (v *verifier) custody() error {
 	if _, ok := v.files[custodyFile]; !ok {
 		return nil
 	}
+	v.used[custodyFile] = true
 	f, err := v.fsys.Open(custodyFile)
 	if err != nil {
 		return v.unreadable(custodyFile, err)

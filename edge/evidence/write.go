@@ -3,6 +3,8 @@ package evidence
 import (
 	"archive/zip"
 	"bufio"
+	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"encoding/pem"
@@ -202,9 +204,9 @@ func (w *Writer) File(clip edge.ClipID, part edge.FilePart, r io.Reader) (sum [3
 	return sum, n, err
 }
 
-// Close adds what describes the rest and gives the folder or zip its name. It returns the SHA-256 of SHA256SUMS, which stands for
-// all of it.
-func (w *Writer) Close(h Header, cas [][]byte, rows []Row) (sum [32]byte, err error) {
+// Close adds what describes the rest, seals it with the SOC's key and gives the folder or zip its name. It returns the SHA-256 of
+// SHA256SUMS, which stands for all of it.
+func (w *Writer) Close(h Header, cas [][]byte, rows []Row, soc edge.Signer) (sum [32]byte, err error) {
 	h.Format = Format
 	var pems []byte
 	for _, der := range cas {
@@ -232,7 +234,11 @@ func (w *Writer) Close(h Header, cas [][]byte, rows []Row) (sum [32]byte, err er
 	}
 	sums := []byte(w.sums.String())
 	sum = sha256.Sum256(sums)
-	if err := w.put(sumsFile, sums); err != nil {
+	sig, err := soc.Key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		return sum, fmt.Errorf("seal: %w", err)
+	}
+	if err := errors.Join(w.put(sumsFile, sums), w.put(sealFile, sig), w.put(sealCert, pemOf(soc.Certificate))); err != nil {
 		return sum, err
 	}
 	if w.zip != nil {
