@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"sitewatch/edge"
@@ -36,6 +37,8 @@ type camera struct {
 	sub    *rtsp.Camera // nil: the main stream is watched
 	scene  *scene
 	own    *ownEvents // nil: the camera is not asked what it notices
+
+	subLost atomic.Bool
 }
 
 // wireCameras makes the cameras, the eye that looks at them and the cutter.
@@ -62,7 +65,9 @@ func (b *box) wireCameras() error {
 			c.writer = b.segments.Writer(c.ID)
 		}
 		main := c.options(cfg.Main, mainSink{c})
+		main.Audio = cfg.Audio
 		main.Lost = b.losses[journal.Loss{Kind: edge.KindCameraLost, Subject: string(cfg.ID)}]
+		main.Frozen = b.losses[journal.Loss{Kind: edge.KindCameraFrozen, Subject: string(cfg.ID)}]
 		if c.source, err = rtsp.NewCamera(main); err != nil {
 			return fmt.Errorf("camera %s: %w", cfg.ID, err)
 		}
@@ -93,13 +98,13 @@ func (c *camera) options(url string, sink rtsp.Sink) rtsp.Options {
 // mainSink fills the ring and says when the camera is gone and back.
 type mainSink struct{ c *camera }
 
-// OnUnit keeps the picture; the eye sees it when the camera has no small stream.
+// OnUnit keeps what comes. The eye sees the pictures when the camera has no small stream, and the keyframes while that is lost.
 func (m mainSink) OnUnit(u video.AccessUnit, p video.Params) {
 	m.c.ring.Push(u, p)
 	if m.c.writer != nil {
 		m.c.writer.Push(u, p)
 	}
-	if m.c.sub == nil {
+	if u.Audio == nil && (m.c.sub == nil || u.Keyframe && m.c.subLost.Load()) {
 		m.c.box.eye.Push(m.c.ID, u, p)
 	}
 }
@@ -114,20 +119,42 @@ func (m mainSink) Restored(ctx context.Context) {
 	m.c.report(ctx, edge.KindCameraLost.Restored(), fmt.Sprintf("Camera %s gives pictures again", m.c.title()))
 }
 
+// Frozen journals camera-frozen.
+func (m mainSink) Frozen(ctx context.Context, reason string) {
+	m.c.report(ctx, edge.KindCameraFrozen, fmt.Sprintf("Camera %s shows nothing new: %s", m.c.title(), reason))
+}
+
+// Thawed journals that it does again.
+func (m mainSink) Thawed(ctx context.Context) {
+	m.c.report(ctx, edge.KindCameraFrozen.Restored(), fmt.Sprintf("Camera %s shows new pictures again", m.c.title()))
+}
+
 // subSink shows the small stream to the eye. That it fails is worth a line in the log: the pictures of record still come.
 type subSink struct{ c *camera }
 
 // OnUnit shows the picture to the eye.
 func (s subSink) OnUnit(u video.AccessUnit, p video.Params) { s.c.box.eye.Push(s.c.ID, u, p) }
 
-// Lost logs that nobody watches this camera for movement.
+// Lost logs that the main stream's keyframes alone are watched for movement.
 func (s subSink) Lost(_ context.Context, reason string) {
-	s.c.box.log.Warn("no pictures of the small stream: movement is not seen", "camera", s.c.ID, "err", reason)
+	s.c.subLost.Store(true)
+	s.c.box.log.Warn("no pictures of the small stream: keyframes of the main one are watched instead", "camera", s.c.ID, "err", reason)
 }
 
 // Restored logs that it is watched again.
 func (s subSink) Restored(context.Context) {
+	s.c.subLost.Store(false)
 	s.c.box.log.Info("the small stream is back", "camera", s.c.ID)
+}
+
+// Frozen logs that the small stream shows nothing new; the main one says so by an event when it does neither.
+func (s subSink) Frozen(_ context.Context, reason string) {
+	s.c.box.log.Warn("the small stream shows nothing new", "camera", s.c.ID, "err", reason)
+}
+
+// Thawed logs that it does again.
+func (s subSink) Thawed(context.Context) {
+	s.c.box.log.Info("the small stream shows new pictures again", "camera", s.c.ID)
 }
 
 func (c *camera) title() string {
@@ -169,20 +196,65 @@ func (b *box) reportState(ctx context.Context, ev edge.Event) {
 func (c *camera) status(motions uint64) local.Camera {
 	s, r := c.source.Status(), c.ring.Stats()
 	st := local.Camera{ID: c.ID, Name: c.Name, State: local.StateStarting, Reason: s.Trouble, LastPicture: s.LastUnit.Wall,
-		RingBytes: r.Bytes, RingSeconds: r.Span.Seconds(), Motions: motions, Recording: c.recording()}
+		RingBytes: r.Bytes, RingSeconds: r.Span.Seconds(), Motions: motions, Recording: c.recording(),
+		Hint: s.Hint, Transport: s.Transport, Sound: s.Sound, Frozen: s.Frozen, Advice: append(s.Advice, c.gopAdvice(s)...),
+		LostPackets: s.LostPackets, BadPackets: s.BadPackets, Clock: cameraClock(s.Clock)}
+	if s.Units > 0 {
+		st.Size = s.Size.String()
+	}
+	if c.sub != nil {
+		sub := c.sub.Status()
+		st.Sub = local.Stream{State: streamState(sub), Reason: sub.Trouble}
+		if sub.Units > 0 {
+			st.Sub.Codec, st.Sub.Size = sub.Codec.String(), sub.Size.String()
+		}
+	}
 	if c.own != nil {
 		st.ONVIF = c.own.status()
 	}
-	switch {
-	case s.Lost:
-		st.State = local.StateLost
-	case s.Units > 0:
-		st.State, st.Codec = local.StateConnected, s.Codec.String()
+	if st.State = streamState(s); st.State == local.StateConnected {
+		st.Codec = s.Codec.String()
 	}
 	e := c.box.eye.Camera(c.ID, c.box.clock.Now())
 	st.Eye = local.Eye{Grade: map[motion.Grade]string{motion.Watching: "watching", motion.Alert: "alert"}[e.Grade], Moving: e.Moving, Awake: e.Awake,
 		Decoded: e.Decoded, Damaged: e.Damaged, Quarantine: e.Quarantined.Seconds()}
 	return st
+}
+
+func streamState(s rtsp.Status) local.State {
+	switch {
+	case s.Lost:
+		return local.StateLost
+	case s.Units > 0:
+		return local.StateConnected
+	}
+	return local.StateStarting
+}
+
+// gopMost is how far keyframes may be apart before it is advised against: so much earlier than wanted a clip may begin.
+const gopMost = 10 * time.Second
+
+// gopAdvice says that the ring cannot do what it should with keyframes that are so far apart.
+func (c *camera) gopAdvice(s rtsp.Status) []string {
+	switch limit := c.ring.LimitBytes(); {
+	case s.GOPBytes > limit:
+		return []string{fmt.Sprintf("from a keyframe to the next there are %d MB and %.0f s, and %d MB can be kept for before an alarm: set the camera to a keyframe every 2 s", s.GOPBytes>>20, s.GOP.Seconds(), limit>>20)}
+	case s.GOP > gopMost:
+		return []string{fmt.Sprintf("keyframes are %.0f s apart, and clips begin with one: set the camera to a keyframe every 2 s", s.GOP.Seconds())}
+	}
+	return nil
+}
+
+// cameraClock is what the status page says of a camera's own clock.
+func cameraClock(c video.CameraClock) local.CameraClock {
+	out := local.CameraClock{State: "unknown"}
+	switch {
+	case c.Unset:
+		out.State = "unset"
+	case c.Known:
+		out = local.CameraClock{State: "known", OffsetSeconds: c.Offset.Seconds(), DriftPPM: c.DriftPPM, Steps: c.Steps}
+	}
+	return out
 }
 
 // cutting tells the SOC, for show, that a clip is being cut.

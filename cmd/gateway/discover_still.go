@@ -57,6 +57,12 @@ func (f firstKeyframe) OnUnit(u video.AccessUnit, p video.Params) {
 func (firstKeyframe) Lost(context.Context, string) {}
 func (firstKeyframe) Restored(context.Context)     {}
 
+// Frozen is of no interest here.
+func (firstKeyframe) Frozen(context.Context, string) {}
+
+// Thawed is of no interest here.
+func (firstKeyframe) Thawed(context.Context) {}
+
 // streamPicture takes a picture out of a stream.
 func (s *discovery) streamPicture(ctx context.Context, address, user, file string) ([]byte, error) {
 	if s.eye == nil {

@@ -29,8 +29,10 @@ func (p *pictures) OnUnit(u video.AccessUnit, params video.Params) {
 	defer p.mu.Unlock()
 	p.units, p.size = append(p.units, u), params.Size
 }
-func (p *pictures) Lost(context.Context, string) {}
-func (p *pictures) Restored(context.Context)     {}
+func (p *pictures) Lost(context.Context, string)   {}
+func (p *pictures) Restored(context.Context)       {}
+func (p *pictures) Frozen(context.Context, string) {}
+func (p *pictures) Thawed(context.Context)         {}
 func (p *pictures) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

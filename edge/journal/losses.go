@@ -15,7 +15,7 @@ type Loss struct {
 }
 
 // lossKinds are the kinds that stand until their restore.
-var lossKinds = map[edge.Kind]bool{edge.KindPanelLost: true, edge.KindLineFault: true, edge.KindCameraLost: true, edge.KindPathLost: true, edge.KindClockBad: true,
+var lossKinds = map[edge.Kind]bool{edge.KindPanelLost: true, edge.KindLineFault: true, edge.KindCameraLost: true, edge.KindCameraFrozen: true, edge.KindPathLost: true, edge.KindClockBad: true,
 	edge.KindCameraCovered: true, edge.KindCameraMoved: true, edge.KindCameraDefocused: true}
 
 // lossOf returns what an event says is lost or back. What a panel reports of its own path has a code, and of a circuit's cable a
@@ -28,7 +28,7 @@ func lossOf(ev *edge.Event) (l Loss, ok bool) {
 	switch l.Kind {
 	case edge.KindPanelLost, edge.KindLineFault:
 		l.Subject = string(ev.Panel)
-	case edge.KindCameraLost, edge.KindCameraCovered, edge.KindCameraMoved, edge.KindCameraDefocused:
+	case edge.KindCameraLost, edge.KindCameraFrozen, edge.KindCameraCovered, edge.KindCameraMoved, edge.KindCameraDefocused:
 		if len(ev.Cameras) != 1 {
 			return Loss{}, false
 		}

@@ -160,7 +160,7 @@ func TestTimesOfStatus(t *testing.T) {
 		want := tt.give
 		want.tidy()
 		want.Started, want.Clock.Now, want.Uplink.Since, want.Uplink.CertificateEnds = tt.back, tt.back, tt.back, tt.back
-		want.Panels, want.Cameras = []Panel{{ID: "p", LastFrame: tt.back, History: []Minute{}}}, []Camera{{ID: "c", LastPicture: tt.back, Recording: Recording{Oldest: tt.back, Newest: tt.back, Synced: tt.back}}}
+		want.Panels, want.Cameras = []Panel{{ID: "p", LastFrame: tt.back, History: []Minute{}}}, []Camera{{ID: "c", Advice: []string{}, LastPicture: tt.back, Recording: Recording{Oldest: tt.back, Newest: tt.back, Synced: tt.back}}}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s: read again (-want +got):\n%s", tt.name, d)
 		}

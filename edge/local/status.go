@@ -89,6 +89,16 @@ type Camera struct {
 	Recording   Recording     `json:"recording"`
 	ONVIF       *ONVIF        `json:"onvif,omitempty"` // absent when the camera's own events are not asked for
 	Eye         Eye           `json:"eye"`
+	Hint        string        `json:"hint"` // what to do about the reason
+	Size        string        `json:"size"`
+	Transport   string        `json:"transport"` // of RTP: tcp or udp
+	Sound       string        `json:"sound"`     // its codec, "" when none is taken
+	Frozen      string        `json:"frozen"`    // why the pictures stand still, "" when they do not
+	Advice      []string      `json:"advice"`    // what is not as it should be although pictures come
+	LostPackets uint64        `json:"lost_packets"`
+	BadPackets  uint64        `json:"bad_packets"`
+	Clock       CameraClock   `json:"clock"`
+	Sub         Stream        `json:"sub"` // the small stream; all "" when the main one is watched
 }
 
 // Eye is how a camera is looked at for movement.
@@ -99,6 +109,22 @@ type Eye struct {
 	Decoded    uint64  `json:"decoded"`
 	Damaged    uint64  `json:"damaged"`
 	Quarantine float64 `json:"quarantine_seconds"` // not looked at for so long yet, because a picture of it has ended an eye
+}
+
+// Stream is the small stream of a camera. While it is lost the keyframes of the main one are watched for movement.
+type Stream struct {
+	State  State  `json:"state"`
+	Reason string `json:"reason"`
+	Codec  string `json:"codec"`
+	Size   string `json:"size"`
+}
+
+// CameraClock is the camera's own clock against the box's.
+type CameraClock struct {
+	State         string  `json:"state"` // known, unset (1970, or years away) or unknown: the camera tells no time
+	OffsetSeconds float64 `json:"offset_seconds"`
+	DriftPPM      float64 `json:"drift_ppm"` // 0 before a minute of it was seen
+	Steps         uint64  `json:"steps"`     // jumps of more than a second
 }
 
 // Recording is what lies on disk of one camera's stream.
@@ -190,6 +216,11 @@ func (s *Status) tidy() {
 	}
 	if s.Cameras == nil {
 		s.Cameras = []Camera{}
+	}
+	for i := range s.Cameras {
+		if s.Cameras[i].Advice == nil {
+			s.Cameras[i].Advice = []string{}
+		}
 	}
 	if s.Tasks == nil {
 		s.Tasks = []Task{}

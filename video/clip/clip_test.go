@@ -350,3 +350,5 @@ type intoRing struct{ r *ring.Ring }
 func (i intoRing) OnUnit(u video.AccessUnit, p video.Params) { i.r.Push(u, p) }
 func (i intoRing) Lost(context.Context, string)              {}
 func (i intoRing) Restored(context.Context)                  {}
+func (i intoRing) Frozen(context.Context, string)            {}
+func (i intoRing) Thawed(context.Context)                    {}

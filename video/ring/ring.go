@@ -49,6 +49,9 @@ type Ring struct {
 // New returns an empty ring.
 func New(opt Options) *Ring { return &Ring{opt: opt, waiting: true} }
 
+// LimitBytes returns what bounds the memory: a GOP that is larger is dropped.
+func (r *Ring) LimitBytes() int64 { return r.opt.LimitBytes }
+
 // Push adds u, which belongs to p. A unit before the first keyframe, or one of a GOP that was too large, is dropped. Sound comes with
 // the p of the pictures.
 func (r *Ring) Push(u video.AccessUnit, p video.Params) {

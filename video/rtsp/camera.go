@@ -15,9 +15,10 @@ import (
 
 // Camera keeps one stream of a camera coming: it connects, connects again, and says when the pictures stop and return.
 type Camera struct {
-	opt  Options
-	line timeline
-	back chan struct{} // a usable unit came while the camera was lost; one suffices
+	opt    Options
+	course course
+	back   chan struct{} // a usable unit came while the camera was lost; one suffices
+	turn   chan struct{} // whether it repeats has changed; one suffices
 
 	mu      sync.Mutex
 	last    edge.Stamp // arrival of the last usable unit, at first the start
@@ -26,25 +27,13 @@ type Camera struct {
 	source  *Source
 	overTCP time.Duration // Mono until when UDP is not tried, with why
 	noUDP   string
+	mute    time.Duration // Mono until when sound is not asked for, because no pictures come beside it
+	muted   int           // connections in a row with sound and without pictures
+	repeats repeats
+	still   string // why it is frozen, "" when it is not
+	gop     gopLength
 	params  video.Params // of the last usable unit
 	stats   Status
-}
-
-// Status is a snapshot for a status page.
-type Status struct {
-	Lost        bool
-	Trouble     string // why there are no pictures, "" while they come
-	Hint        string
-	Codec       video.Codec // 0: none yet
-	Size        video.Size
-	LastUnit    edge.Stamp // zero: none yet
-	Transport   string     // tcp or udp, "" before the first connection
-	Advice      []string   // what is not as it should be although pictures come
-	Units       uint64
-	Bytes       uint64
-	Connections uint64
-	LostPackets uint64
-	BadPackets  uint64
 }
 
 // NewCamera checks the address and starts nothing.
@@ -52,19 +41,29 @@ func NewCamera(opt Options) (*Camera, error) {
 	if _, err := parseAddress(opt.URL); err != nil {
 		return nil, err
 	}
-	return &Camera{opt: opt.withDefaults(), back: make(chan struct{}, 1)}, nil
+	c := &Camera{opt: opt.withDefaults(), back: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	c.course.line.still = -1
+	if opt.Frozen {
+		c.still = sameAgain
+	}
+	return c, nil
 }
 
 // Run keeps the stream coming until ctx ends.
 func (c *Camera) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.last = c.opt.Clock.Now()
+	c.course.picture.Store(int64(c.last.Mono))
 	c.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.runConnections(ctx) })
 	g.Go(func() error { return c.runHealth(ctx) })
+	g.Go(func() error { return c.runFrozen(ctx) })
 	return g.Wait()
 }
+
+// muteFor is how long sound is left out after that.
+const muteFor = 10 * time.Minute
 
 // How many times the first pause the pause after a wrong password, and after a stream beyond the limits, may become.
 const (
@@ -79,9 +78,13 @@ func (c *Camera) runConnections(ctx context.Context) error {
 	for {
 		opt := c.opt
 		opt.Sink = (*intake)(c)
-		src := newSource(opt, &c.line)
+		now := c.opt.Clock.Now().Mono
 		c.mu.Lock()
-		src.tcp = c.opt.Clock.Now().Mono < c.overTCP
+		opt.Audio = opt.Audio && now >= c.mute
+		c.mu.Unlock()
+		src := newSource(opt, &c.course) // it locks the course, inside of which c.mu is taken
+		c.mu.Lock()
+		src.tcp = now < c.overTCP
 		c.source = src
 		c.mu.Unlock()
 		err := src.Run(ctx)
@@ -120,9 +123,14 @@ func (c *Camera) ended(src *Source, err error) {
 	c.mu.Lock()
 	same := c.trouble != nil && c.trouble.Error() == err.Error()
 	c.trouble = err
+	if c.muted++; !src.hasSound.Load() || src.usable.Load() > 0 {
+		c.muted = 0
+	} else if c.muted == 2 {
+		c.mute, c.muted = c.opt.Clock.Now().Mono+muteFor, 0
+	}
 	c.stats.Connections++
-	c.stats.LostPackets += src.lost.Load()
-	c.stats.BadPackets += src.bad.Load()
+	c.stats.LostPackets += src.lost.Swap(0)
+	c.stats.BadPackets += src.bad.Swap(0)
 	c.mu.Unlock()
 	if !same {
 		c.opt.Log.Warn("camera connection ended", "camera", c.opt.ID, "err", err)
@@ -133,102 +141,40 @@ func (c *Camera) ended(src *Source, err error) {
 type intake Camera
 
 func (c *intake) OnUnit(u video.AccessUnit, p video.Params) {
+	if u.Audio != nil {
+		c.opt.Sink.OnUnit(u, p)
+		return
+	}
 	c.mu.Lock()
+	c.repeats.see(u, p.Codec)
+	c.gop.see(u)
+	changed := c.judge(u.Arrival.Mono)
 	c.last, c.params, c.trouble = u.Arrival, p, nil
 	c.stats.Units++
 	c.stats.Bytes += uint64(len(u.Data))
 	c.stats.LastUnit = u.Arrival
 	lost := c.lost
 	c.mu.Unlock()
+	if changed {
+		wake(c.turn)
+	}
 	if lost {
-		select {
-		case c.back <- struct{}{}:
-		default:
-		}
+		wake(c.back)
 	}
 	c.opt.Sink.OnUnit(u, p)
 }
 
-func (c *intake) Lost(context.Context, string) {}
-func (c *intake) Restored(context.Context)     {}
+func (c *intake) Lost(context.Context, string)   {}
+func (c *intake) Restored(context.Context)       {}
+func (c *intake) Frozen(context.Context, string) {}
+func (c *intake) Thawed(context.Context)         {}
 
-// runHealth tells the sink. Every connection begins with a keyframe, and so does what follows a loss: the first usable
-// unit after a silence of LostAfter is a keyframe or continues pictures that were only late.
-func (c *Camera) runHealth(ctx context.Context) error {
-	known := c.opt.Lost
-	for {
-		c.mu.Lock()
-		wait := c.last.Mono + c.opt.LostAfter - c.opt.Clock.Now().Mono
-		c.lost = wait <= 0 || known
-		lost, reason := c.lost, c.reason()
-		c.mu.Unlock()
-		if !lost {
-			if !sleep(ctx, wait) {
-				return ctx.Err()
-			}
-			continue
-		}
-		if !known {
-			c.opt.Sink.Lost(ctx, reason)
-		}
-		known = false
-		select {
-		case <-c.back:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		c.mu.Lock()
-		c.lost = false
-		c.mu.Unlock()
-		select { // a second unit may have signalled meanwhile
-		case <-c.back:
-		default:
-		}
-		c.opt.Sink.Restored(ctx)
+// wake says something to who waits on ch, once.
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
 	}
-}
-
-func (c *Camera) reason() string {
-	if c.trouble != nil {
-		return c.trouble.Error()
-	}
-	if c.source != nil {
-		if why := c.source.why(); why != nil {
-			return "no usable picture came: " + why.Error()
-		}
-	}
-	return "no usable picture came"
-}
-
-// Trouble says why there are no pictures, "" while they come.
-func (c *Camera) Trouble() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.trouble == nil && !c.lost {
-		return ""
-	}
-	return c.reason()
-}
-
-// Status returns how the camera is.
-func (c *Camera) Status() Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.stats
-	s.Lost, s.Codec, s.Size = c.lost, c.params.Codec, c.params.Size
-	if c.source != nil {
-		s.Transport = "tcp"
-		if c.opt.UDP && !c.source.tcp {
-			s.Transport = "udp"
-		}
-		if c.source.tcp {
-			s.Advice = append(s.Advice, c.noUDP+": it is taken over TCP")
-		}
-	}
-	if c.trouble != nil || c.lost {
-		s.Trouble, s.Hint = c.reason(), edge.HintOf(c.trouble)
-	}
-	return s
 }
 
 // sleep waits for d; false means that ctx ended first.

@@ -76,21 +76,31 @@ func serveFilm(t *testing.T, opt rtsptest.Options, fault rtsptest.Fault, film fu
 	}
 	cam := s.Camera("stockroom/main")
 	cam.Set(fault)
+	play(t, s, func(n int, _ bool) [][]byte { return units[n%len(units)] }, cam, nil)
+	return s, cam
+}
+
+// play runs the server and shows what picture says, until the test ends. What comes out of still is handed to picture from then on.
+func play(t *testing.T, s *rtsptest.Server, picture func(n int, still bool) [][]byte, cam *rtsptest.Camera, still <-chan bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond) // faster than it says: tests wait less
 		defer tick.Stop()
+		on := false
 		for n := 0; ctx.Err() == nil; n++ {
-			if err := cam.Write(units[n%len(units)], uint32(1<<32-90000+n*4500)); err != nil && ctx.Err() == nil {
+			select {
+			case on = <-still:
+			default:
+			}
+			if err := cam.Write(picture(n, on), uint32(1<<32-90000+n*4500)); err != nil && ctx.Err() == nil {
 				t.Log(err)
 			}
 			<-tick.C
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	return s, cam
 }
 
 // seen is a Sink that remembers.
@@ -99,6 +109,7 @@ type seen struct {
 	units  []video.AccessUnit
 	params []video.Params
 	health []string
+	still  []string
 }
 
 func (s *seen) OnUnit(u video.AccessUnit, p video.Params) {
@@ -106,8 +117,15 @@ func (s *seen) OnUnit(u video.AccessUnit, p video.Params) {
 	defer s.mu.Unlock()
 	s.units, s.params = append(s.units, u), append(s.params, p)
 }
-func (s *seen) Lost(_ context.Context, reason string) { s.said("lost: " + reason) }
-func (s *seen) Restored(context.Context)              { s.said("restored") }
+func (s *seen) Lost(_ context.Context, reason string)   { s.said("lost: " + reason) }
+func (s *seen) Restored(context.Context)                { s.said("restored") }
+func (s *seen) Frozen(_ context.Context, reason string) { s.stillness("frozen: " + reason) }
+func (s *seen) Thawed(context.Context)                  { s.stillness("thawed") }
+func (s *seen) stillness(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.still = append(s.still, what)
+}
 func (s *seen) said(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -96,8 +96,10 @@ func (c *careful) OnUnit(u video.AccessUnit, p video.Params) {
 	}
 	c.begun = c.begun || u.Audio == nil
 }
-func (*careful) Lost(context.Context, string) {}
-func (*careful) Restored(context.Context)     {}
+func (*careful) Lost(context.Context, string)   {}
+func (*careful) Restored(context.Context)       {}
+func (*careful) Frozen(context.Context, string) {}
+func (*careful) Thawed(context.Context)         {}
 
 var cseq = regexp.MustCompile(`CSeq: ?[0-9]*`)
 

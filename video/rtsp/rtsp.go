@@ -1,12 +1,14 @@
-// Package rtsp takes access units from IP cameras by RTSP (RFC 2326) with RTP interleaved in TCP, H.264 by RFC 6184, H.265 by RFC 7798.
+// Package rtsp takes access units from IP cameras by RTSP (RFC 2326), over TCP, UDP or TLS: H.264 by RFC 6184, H.265 by RFC 7798, and
+// sound: AAC by RFC 3640 and RFC 6416, Opus by RFC 7587, G.711 and 16 bits by RFC 3551.
 //
 // A Source is one connection: its Run blocks until the connection ends and says why. A Camera owns the retry, the health
-// (lost when no usable picture came for a while, restored with the first keyframe) and the timeline that makes PTS one
-// line across connections. Nothing that a camera sends panics the process or grows memory: units, fragments and counts
-// are bounded, and what the libraries do with its bytes runs under recover.
+// (lost when no usable picture came for a while, restored with the first keyframe; frozen when pictures repeat) and the timeline that
+// makes PTS one line across connections. Nothing that a camera sends panics the process or grows memory: units, fragments, rates
+// and counts are bounded, and what the libraries do with its bytes runs under recover. Pictures behind a loss are not handed on
+// before the next whole keyframe.
 //
-// Passwords are read from a file at each attempt, sent by Digest only and never logged. A camera's redirect is not
-// followed: it would take the credentials to where nobody configured.
+// Passwords are read from a file at each attempt, sent by Digest, or by Basic where TLS or the configuration allows it, to the
+// configured host alone, and never logged.
 package rtsp
 
 import (
@@ -20,12 +22,15 @@ import (
 )
 
 // Sink receives what a camera sends. OnUnit is called from one goroutine at a time and must not block: it is the intake
-// itself. Lost and Restored are called from another one and may wait for a disk.
+// itself. The others are called from other ones, Lost and Restored in turn, Frozen and Thawed in turn, and may wait for a disk.
 type Sink interface {
 	OnUnit(u video.AccessUnit, p video.Params)
 	// Lost says that no usable picture came for Options.LostAfter. It is called once until Restored.
 	Lost(ctx context.Context, reason string)
 	Restored(ctx context.Context)
+	// Frozen says that the pictures repeat, or that RTP flows and no picture is in it. It is called once until Thawed.
+	Frozen(ctx context.Context, reason string)
+	Thawed(ctx context.Context)
 }
 
 // Options describe one stream of one camera.
@@ -40,12 +45,14 @@ type Options struct {
 	CertificateSHA256 string
 	Basic             bool // Basic authentication is answered without TLS, so that the password goes in clear
 	UDP               bool // RTP over UDP; when none comes, over TCP
+	Audio             bool // hand the camera's sound on too
 	Sink              Sink
 	Clock             edge.Clock
 	Log               *slog.Logger
 
-	// Lost says that an earlier run has called Sink.Lost and not Sink.Restored: this one then begins with Restored.
-	Lost bool
+	// Lost and Frozen say that an earlier run has called Sink.Lost or Frozen, and not Restored or Thawed: this one then calls these
+	// when it is so.
+	Lost, Frozen bool
 
 	// Zero means the default, which keeps the promises of edge/DESIGN.md; tests are faster.
 	LostAfter  time.Duration // 9 s: the event is out within 10

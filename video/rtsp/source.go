@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
 	"sitewatch/edge"
@@ -20,15 +22,16 @@ import (
 
 // Source is one connection to one stream of a camera.
 type Source struct {
-	opt  Options
-	line *timeline
+	opt Options
+	*course
 
-	mu   sync.Mutex // held while a packet is taken: over UDP each port has a goroutine
-	asm  *assembler
-	seq  sequence
-	ssrc uint32
-	load load
-	tcp  bool // although UDP is configured
+	sound *sound // nil: not wanted, or there is none
+	sent  sent   // the last sender report of the pictures
+	asm   *assembler
+	seq   sequence
+	ssrc  uint32
+	load  load
+	tcp   bool // although UDP is configured
 
 	lastUnit atomic.Int64 // Mono of the last picture, usable or not
 	lastGood atomic.Int64 // Mono of the last usable one, at first of the beginning
@@ -37,16 +40,31 @@ type Source struct {
 	lost     atomic.Uint64
 	bad      atomic.Uint64
 	reason   atomic.Pointer[error] // why the pictures that come cannot be used
+	noSound  atomic.Pointer[error] // why no sound comes
+	hasSound atomic.Bool           // it was set up
 
 	failed chan error // what happened in the reader's goroutine; the first one counts
 }
 
 // NewSource returns a Source whose PTS begin at 0. Its Run may be called once.
-func NewSource(opt Options) *Source { return newSource(opt.withDefaults(), &timeline{}) }
+func NewSource(opt Options) *Source {
+	return newSource(opt.withDefaults(), &course{})
+}
 
-func newSource(opt Options, line *timeline) *Source {
-	line.connect()
-	return &Source{opt: opt, line: line, failed: make(chan error, 1)}
+func newSource(opt Options, c *course) *Source {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line.connect()
+	return &Source{opt: opt, course: c, failed: make(chan error, 1)}
+}
+
+// course is what goes on over the connections of a camera.
+type course struct {
+	mu    sync.Mutex // held while a packet is taken and handed on: over UDP each port has a goroutine
+	line  timeline
+	clock clock
+
+	packet, picture atomic.Int64 // Mono of the last of each
 }
 
 // Run connects and hands units to the sink until ctx ends or the connection does. It always returns an error that says
@@ -164,6 +182,10 @@ func (s *Source) play(ctx context.Context, c *gortsplib.Client, m *manners, u *b
 		return s.udpError(err)
 	}
 	c.OnPacketRTP(track.media, track.format, s.onPacket)
+	c.OnPacketRTCP(track.media, s.onReport)
+	if s.opt.Audio {
+		s.setupSound(c, m, desc)
+	}
 	now := int64(s.opt.Clock.Now().Mono)
 	s.lastUnit.Store(now)
 	s.lastGood.Store(now)
@@ -183,6 +205,7 @@ func (s *Source) onPacket(p *rtp.Packet) {
 		}
 	}()
 	arrival := s.opt.Clock.Now()
+	s.course.packet.Store(int64(arrival.Mono))
 	if s.packets.Add(1) > 1 && p.SSRC != s.ssrc { // its encoder began anew (RFC 3550 §8.2)
 		s.seq = sequence{}
 		s.asm.loss(0)
@@ -200,6 +223,7 @@ func (s *Source) onPacket(p *rtp.Packet) {
 	}
 	if s.asm.seen != seen {
 		s.lastUnit.Store(int64(arrival.Mono))
+		s.course.picture.Store(int64(arrival.Mono))
 		reason := s.asm.reason()
 		s.reason.Store(&reason)
 	}
@@ -219,6 +243,72 @@ func (s *Source) onUnit(u video.AccessUnit, raw int64) {
 	s.usable.Add(1)
 	s.lastGood.Store(int64(u.Arrival.Mono))
 	s.opt.Sink.OnUnit(u, s.asm.params)
+}
+
+// setupSound asks for the sound beside the pictures. What is wrong with it is told and costs no picture.
+func (s *Source) setupSound(c *gortsplib.Client, m *manners, desc *description.Session) {
+	snd, err := chooseSound(desc)
+	if err == nil {
+		if e := m.twice(func() error { _, err := c.Setup(desc.BaseURL, snd.media, 0, 0); return err }); e != nil {
+			err = fmt.Errorf("the camera refuses its sound: %s", safeText(e, m.secret))
+		}
+	}
+	if err != nil {
+		s.noSound.Store(&err)
+		return
+	}
+	s.sound = snd
+	s.hasSound.Store(true)
+	c.OnPacketRTP(snd.media, snd.format, s.onSound)
+	c.OnPacketRTCP(snd.media, s.onReport)
+}
+
+// onSound is onPacket for the sound: what breaks it ends the sound alone.
+func (s *Source) onSound(p *rtp.Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			s.sound.failed = fmt.Errorf("the camera's sound broke its reader: %v", r)
+			s.noSound.Store(&s.sound.failed)
+		}
+	}()
+	arrival := s.opt.Clock.Now()
+	if err := s.load.packet(len(p.Payload), 0, arrival.Mono); err != nil {
+		s.fail(err)
+		return
+	}
+	pieces, raw := s.sound.packet(p)
+	if s.sound.failed != nil {
+		s.noSound.Store(&s.sound.failed)
+	}
+	if !s.line.begun || s.line.prevRaw == minRaw || !s.asm.params.Valid() || s.sound.params == nil {
+		return // there is no picture that it belongs to
+	}
+	for i, b := range pieces {
+		pts, ok := s.sound.place(raw+int64(i)*s.sound.step, s.line.now(arrival.Mono), s.line.turn)
+		if ok {
+			s.opt.Sink.OnUnit(video.AccessUnit{Data: bytes.Clone(b), PTS: pts, Arrival: arrival, Audio: s.sound.params}, s.asm.params)
+		}
+	}
+}
+
+// onReport takes RTCP. A sender report ties RTP time to the camera's clock.
+func (s *Source) onReport(p rtcp.Packet) {
+	sr, ok := p.(*rtcp.SenderReport)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.packets.Load() > 0 && sr.SSRC == s.ssrc && s.asm.ticks.begun:
+		s.clock.report(sr.NTPTime, s.opt.Clock.Now())
+		raw := s.asm.ticks.near(sr.RTPTime)
+		s.sent = sent{known: s.line.begun && s.line.prevRaw != minRaw, ntp: sr.NTPTime, pts: s.line.at(raw), turn: s.line.turn}
+	case s.sound != nil && sr.SSRC == s.sound.ssrc && s.sound.ticks.begun && s.sent.known && s.sent.turn == s.line.turn:
+		s.sound.align(s.sound.ticks.near(sr.RTPTime), s.sent.pts+ntpTicks(s.sent.ntp, sr.NTPTime))
+	}
 }
 
 // why says why the pictures that come cannot be used, nil when none come or they can.

@@ -169,6 +169,8 @@ type count struct{}
 func (*count) OnUnit(video.AccessUnit, video.Params) {}
 func (*count) Lost(context.Context, string)          {}
 func (*count) Restored(context.Context)              {}
+func (*count) Frozen(context.Context, string)        {}
+func (*count) Thawed(context.Context)                {}
 
 // heap is what is allocated, the dead of this cycle in it.
 func heap() uint64 {
