@@ -88,6 +88,7 @@ fuzz: deps-test ## every fuzz target for FUZZTIME (30s) each
 bench: deps-test build ## the figures of the README, each beside what it is compared with
 	$(GO) test -run '^$$' -bench . -benchmem ./edge/... ./drivers/... ./video/... ./uplink/...
 	$(GO) test -run '^$$' -bench AlarmToSOC -benchtime 1000x -timeout 30m ./cmd/gateway
+	$(GO) test -run '^$$' -bench ClipToSOC -benchtime 10x -timeout 30m ./cmd/gateway
 	$(GO) test -run '^$$' -bench Record -benchtime 1x -timeout 30m ./cmd/gateway
 
 N ?= 1000
