@@ -205,7 +205,7 @@ func (w *Writer) File(clip edge.ClipID, part edge.FilePart, r io.Reader) (sum [3
 }
 
 // Close adds what describes the rest, seals it with the SOC's key and gives the folder or zip its name. It returns the SHA-256 of
-// SHA256SUMS, which stands for all of it.
+// SHA256SUMS, which stands for all of it. What it makes is for this user alone: it is of people.
 func (w *Writer) Close(h Header, cas [][]byte, rows []Row, soc edge.Signer) (sum [32]byte, err error) {
 	h.Format = Format
 	var pems []byte
@@ -242,11 +242,9 @@ func (w *Writer) Close(h Header, cas [][]byte, rows []Row, soc edge.Signer) (sum
 		return sum, err
 	}
 	if w.zip != nil {
-		if err := errors.Join(w.zip.Close(), w.file.Chmod(0o644), w.file.Sync(), w.file.Close()); err != nil {
+		if err := errors.Join(w.zip.Close(), w.file.Sync(), w.file.Close()); err != nil {
 			return sum, err
 		}
-	} else if err := os.Chmod(w.temp, 0o755); err != nil {
-		return sum, err
 	}
 	if _, err := os.Lstat(w.out); err == nil {
 		return sum, fmt.Errorf("%w: %s", ErrExists, w.out)
@@ -255,7 +253,16 @@ func (w *Writer) Close(h Header, cas [][]byte, rows []Row, soc edge.Signer) (sum
 		return sum, err
 	}
 	w.temp = ""
-	return sum, nil
+	return sum, syncDir(filepath.Dir(w.out))
+}
+
+// syncDir makes the new name durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Discard removes what has been written, unless it has got its name.
