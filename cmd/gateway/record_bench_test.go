@@ -176,6 +176,15 @@ func recordMany(b *testing.B, s *site, l *line, mode string, took time.Duration)
 	}
 	b.ReportMetric(float64(pictures), "pictures")
 	b.ReportMetric(float64(lost), "lost")
+	st, err := s.status()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dropped := uint64(0) // of the lost: by the recording, not by the camera or on the way
+	for _, c := range st.Cameras {
+		dropped += c.Recording.Dropped
+	}
+	b.ReportMetric(float64(dropped), "dropped")
 }
 
 // missing counts the pictures of a camera of 15 a second that are on disk from one time to another, and those that are not.

@@ -8,8 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -65,6 +68,48 @@ func TestPowerCutsWhileRecording(t *testing.T) {
 	slices.Sort(lags)
 	t.Logf("%d power cuts; %d pictures recorded, all played; the newest on disk was older than the cut by %v (median), %v (worst)",
 		*cuts, pictures, lags[len(lags)/2].Round(time.Millisecond), lags[len(lags)-1].Round(time.Millisecond))
+}
+
+// TestDiskFullOfPictures fills the disk beside a camera that is recorded: recording gives way and stops, alarms are acked and their clips cut all the
+// while, and it goes on by itself.
+func TestDiskFullOfPictures(t *testing.T) {
+	if *cuts == 0 {
+		t.Skip("not tried: a full disk, which needs root and a loop device (make torture-power)")
+	}
+	x := newTorture(t, newFiles(t, recording))
+	onDisks(t, x, 4096)
+	l := plug(t, x.dir+"/panel")
+	x.start("sitesim", "camera", "--listen", x.rtsp, "--name", "stockroom")
+	x.live("gateway", "")
+	x.until("it is recorded", time.Minute, func() bool { return time.Since(x.synced()) < 3*time.Second })
+	x.until("the ring holds the pre-alarm pictures", time.Minute, func() bool { return x.ringSeconds("stockroom") >= 4 })
+	ballast := filepath.Join(x.dir, "gateway", "lost+found", "ballast")
+	var fs unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(ballast), &fs); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, int64(fs.Bavail)*fs.Bsize-(100<<20)) // clips still have room, recording has not
+	if err := errors.Join(err, f.Close()); err != nil {                          // a file that is open would keep its room
+		t.Fatal(err)
+	}
+	x.waitEvent("recording stops and says so", time.Minute, func(e socEvent) bool { return e.Kind == "task-failed" && strings.Contains(e.Why, "the disk is full") })
+	l.must(blkAccount, ack)
+	l.must(blkIntruder, ack)
+	e := x.waitEvent("the alarm", 10*time.Second, kind("intruder"))
+	var c socClip
+	x.until("its clip is ready", time.Minute, func() bool { return x.get("/clips/"+e.Clips[0], &c) == nil && c.State == "ready" })
+	if x.count("disk-full") > 0 {
+		t.Error("the journal's disk is full although recording should have left room")
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	x.waitEvent("it goes on", 2*time.Minute, kind("task-failed-restored"))
+	x.until("pictures are synced again", time.Minute, func() bool { return time.Since(x.synced()) < 3*time.Second })
 }
 
 // synced asks the gateway up to which picture a power cut can take nothing.

@@ -40,45 +40,61 @@ func small(t testing.TB) (file []byte, units []video.AccessUnit, ends []int64) {
 	return file, units, ends
 }
 
-// readFile puts bytes where a store finds them and reads all of it, before it is mended and after.
-func readFile(t testing.TB, b []byte) (before, after []video.AccessUnit) {
-	t.Helper()
-	r := openFile(t, b)
-	before = r.got(edge.Stamp{})
-	r.s.mendAll(t.Context())
-	after = r.got(edge.Stamp{})
-	if n, w := len(r.files(".seg")), len(r.files(".part")); w != 0 || n > 1 || (n == 0) != (len(after) == 0) {
-		t.Fatalf("%d sealed and %d others are left, with %d units", n, w, len(after))
+// found is a rig whose disk has one file, which the test makes.
+type found struct{ *rig }
+
+func newFound(t testing.TB) found { return found{newRig(t, nil)} }
+
+// put makes the file anew.
+func (f found) put(b []byte) {
+	f.t.Helper()
+	dir := filepath.Join(f.opt.Dir, string(cam))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		f.t.Fatal(err)
+	}
+	for _, old := range f.files("") {
+		if err := os.Remove(old); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, stem(7, time.Unix(0, 0))+writingExt), b, 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	f.s = Open(f.opt)
+}
+
+// left is what can be read of a file as it is.
+func (f found) left(b []byte) []video.AccessUnit {
+	f.t.Helper()
+	f.put(b)
+	return f.got(edge.Stamp{})
+}
+
+// both reads it before it is mended and after.
+func (f found) both(b []byte) (before, after []video.AccessUnit) {
+	f.t.Helper()
+	before = f.left(b)
+	f.s.mendAll(f.t.Context())
+	after = f.got(edge.Stamp{})
+	if n, w := len(f.files(".seg")), len(f.files(".part")); w != 0 || n > 1 || (n == 0) != (len(after) == 0) {
+		f.t.Fatalf("%d sealed and %d others are left, with %d units", n, w, len(after))
 	}
 	return before, after
 }
 
-func openFile(t testing.TB, b []byte) *rig {
-	t.Helper()
-	r := newRig(t, nil)
-	dir := filepath.Join(r.opt.Dir, string(cam))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, stem(7, time.Unix(0, 0))+writingExt), b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r.s = Open(r.opt)
-	return r
-}
-
 func TestCutAtEveryByte(t *testing.T) {
 	file, units, ends := small(t)
+	f := newFound(t)
 	for n := range len(file) + 1 {
 		whole := 0
 		for whole < len(ends) && ends[whole] <= int64(n) {
 			whole++
 		}
-		same(t, openFile(t, file[:n]).got(edge.Stamp{}), units[:whole])
+		same(t, f.left(file[:n]), units[:whole])
 		if n%11 != 0 { // mending syncs, which takes its time
 			continue
 		}
-		before, after := readFile(t, file[:n])
+		before, after := f.both(file[:n])
 		same(t, before, units[:whole])
 		same(t, after, units[:whole])
 	}
@@ -87,8 +103,9 @@ func TestCutAtEveryByte(t *testing.T) {
 // What was not written yet, of a file whose size was, is zeros.
 func TestZerosBehindTheLastWholeRecord(t *testing.T) {
 	file, units, ends := small(t)
+	f := newFound(t)
 	for k, end := range ends {
-		before, after := readFile(t, append(bytes.Clone(file[:end]), make([]byte, 5000)...))
+		before, after := f.both(append(bytes.Clone(file[:end]), make([]byte, 5000)...))
 		same(t, before, units[:k+1])
 		same(t, after, units[:k+1])
 	}
@@ -102,13 +119,14 @@ func TestBitFlips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := newFound(t)
 	for at := range file {
 		b := bytes.Clone(file)
 		b[at] ^= 1 << (at % 8)
-		before := openFile(t, b).got(edge.Stamp{})
+		before := f.left(b)
 		after := before
 		if at%17 == 0 { // which syncs
-			before, after = readFile(t, b)
+			before, after = f.both(b)
 		}
 		if at < int(first) {
 			continue
@@ -139,7 +157,7 @@ func TestBitFlips(t *testing.T) {
 func TestDamageIsToldOf(t *testing.T) {
 	file, _, ends := small(t)
 	file[ends[12]+20] ^= 1
-	got, _ := readFile(t, file)
+	got, _ := newFound(t).both(file)
 	want := append(upTo(0, 13), upTo(20, 30)...)
 	if n := numbers(got); !slices.Equal(n, want) {
 		t.Fatalf("got %v, want %v", n, want)
@@ -207,7 +225,7 @@ func TestRecordsInsidePicturesAreNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b[400] ^= 1 // in the first picture's record
-	got, _ := readFile(t, b)
+	got, _ := newFound(t).both(b)
 	if len(got) != 10 || !got[0].Keyframe || got[0].PTS != units[10].PTS {
 		t.Fatalf("got %d units, want the second GOP", len(got))
 	}
@@ -226,7 +244,7 @@ func FuzzScan(f *testing.F) {
 	}
 	f.Add(sealed)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		before, after := readFile(t, b)
+		before, after := newFound(t).both(b)
 		if fmt.Sprint(numbers(before)) != fmt.Sprint(numbers(after)) {
 			t.Errorf("mending changes what is there: %v, then %v", numbers(before), numbers(after))
 		}
