@@ -19,7 +19,7 @@ PKGS_TEST := $(PKGS_DEMO) chromium git python3-gi gir1.2-gst-rtsp-server-1.0 gst
 PKGS_PROTO := protobuf-compiler
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test torture torture-power check fuzz bench bench-link lint proto sim deps-build deps-demo deps-test deps-proto clean
+.PHONY: help build demo smoke test torture torture-power torture-eye check fuzz bench bench-link bench-eye lint proto sim deps-build deps-demo deps-test deps-proto clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 22
@@ -70,6 +70,10 @@ torture-power: deps-test ## as root: power cuts, CUTS (200), and a full disk, on
 	$(call need,e2fsprogs mount)
 	$(GO) test -count 1 -timeout 120m -v -run 'TestPowerCuts|TestFullDisk|TestDiskFullOfPictures' ./cmd/gateway -cuts $(CUTS)
 
+SEEDS ?= 10000
+torture-eye: deps-test ## damaged and cut films through the decoder: each of 16 films SEEDS (10000) times
+	$(GO) test -count 1 -timeout 240m -v -run 'TestDamage' ./cmd/eye -seeds $(SEEDS) -films $(abspath $(FOOTAGE))
+
 lint: deps-build ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l cmd edge drivers video uplink); [ -z "$$out" ] || { echo "not gofmt'd:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
@@ -95,6 +99,11 @@ N ?= 1000
 ROWS ?=
 bench-link: build ## how late alarms are behind clips on slow lines, beside plain gRPC (root; N=100 is quick, ROWS="2mbit loss" some of it)
 	@exec $(BIN)/sitesim link-bench --bin $(BIN) --n $(N) $(foreach r,$(ROWS),--rows $(r)) $(if $(ROWS),,$(if $(filter 1000,$(N)),--svg uplink/bench-link.svg))
+
+FOOTAGE ?= ../shared/footage
+bench-eye: deps-demo build ## how well and how cheaply the eye finds movement, beside Debian's motion (FOOTAGE=DIR; as long as the longest film)
+	$(if $(wildcard $(FOOTAGE)),$(call need,motion python3))
+	@cmd/eye/bench.sh $(BIN) '$(FOOTAGE)'
 
 proto: deps-proto ## generate the wire's code from uplink/wire/sitewatch.proto
 	@mkdir -p $(BIN)

@@ -34,8 +34,10 @@ eye_decoder *eye_open(int codec_id, const uint8_t *config, int n, int fast, int6
 	d->ctx->extradata_size = n;
 	d->ctx->thread_count = 1; // one thread costs 12 MB per camera, and there are as many cameras as threads anyway
 	d->ctx->max_pixels = max_pixels;
-	if (fast)
+	if (fast) {
 		d->ctx->skip_loop_filter = AVDISCARD_ALL;
+		eye_strict(d, 1);
+	}
 	if (avcodec_open2(d->ctx, codec, NULL) < 0)
 		goto fail;
 	return d;
@@ -74,18 +76,39 @@ static int describe(const AVFrame *f, eye_picture *out)
 	return 0;
 }
 
+// supplementary says whether a NAL unit is SEI: it may be odd, and says nothing of the picture.
+static int supplementary(const eye_decoder *d, uint8_t head)
+{
+	if (d->ctx->codec_id == AV_CODEC_ID_HEVC)
+		return (head >> 1 & 63) == 39 || (head >> 1 & 63) == 40;
+	return (head & 31) == 6;
+}
+
 int eye_send(eye_decoder *d, const uint8_t *unit, int n, int key, int64_t pts)
 {
 	if (av_new_packet(d->packet, n) < 0)
 		return EYE_NO_MEMORY;
-	memcpy(d->packet->data, unit, n);
+	int size = 0;
+	for (int at = 0; at + 5 <= n;) { // each behind its length in four bytes
+		int64_t len = 4 + ((int64_t)unit[at] << 24 | unit[at + 1] << 16 | unit[at + 2] << 8 | unit[at + 3]);
+		if (len > n - at)
+			len = n - at; // the decoder will say so
+		if (!supplementary(d, unit[at + 4])) {
+			memcpy(d->packet->data + size, unit + at, len);
+			size += len;
+		}
+		at += len;
+	}
+	av_shrink_packet(d->packet, size);
 	d->packet->pts = pts;
 	if (key)
 		d->packet->flags |= AV_PKT_FLAG_KEY;
-	int err = avcodec_send_packet(d->ctx, d->packet);
+	int err = size ? avcodec_send_packet(d->ctx, d->packet) : AVERROR_INVALIDDATA;
 	av_packet_unref(d->packet);
 	return err < 0 ? EYE_ERROR : 0;
 }
+
+void eye_strict(eye_decoder *d, int strict) { d->ctx->err_recognition = strict ? AV_EF_EXPLODE : 0; }
 
 int eye_receive(eye_decoder *d, eye_picture *out)
 {

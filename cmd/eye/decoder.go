@@ -19,9 +19,14 @@ import (
 
 // decoder decodes one stream. It is used by one goroutine and must be closed.
 type decoder struct {
-	c    *C.eye_decoder
-	grid motion.Grid
+	c      *C.eye_decoder
+	grid   motion.Grid
+	failed int // pictures in a row
 }
+
+// tolerate is how many pictures in a row may fail before the decoder shows what it can: a camera that breaks the rules
+// in every picture is looked at all the same.
+const tolerate = 60
 
 var errDecode = errors.New("picture cannot be decoded")
 
@@ -84,7 +89,7 @@ func (d *decoder) Key(u *motion.Unit) (g motion.Grid, err error) {
 	if err == nil && p.damaged() {
 		err = errDecode
 	}
-	if err != nil {
+	if d.count(err) != nil {
 		return g, err
 	}
 	g = d.shrink(p)
@@ -92,8 +97,22 @@ func (d *decoder) Key(u *motion.Unit) (g motion.Grid, err error) {
 	return g, nil
 }
 
+// count minds how it went.
+func (d *decoder) count(err error) error {
+	if err == nil {
+		d.failed = 0
+	} else if d.failed++; d.failed == tolerate {
+		C.eye_strict(d.c, 0)
+	}
+	return err
+}
+
 // Next is motion.Decoder.
 func (d *decoder) Next(u *motion.Unit, fresh bool, look func(pts video.Ticks90k, g motion.Grid)) error {
+	return d.count(d.next(u, fresh, look))
+}
+
+func (d *decoder) next(u *motion.Unit, fresh bool, look func(pts video.Ticks90k, g motion.Grid)) error {
 	if fresh {
 		C.eye_flush(d.c)
 	}

@@ -28,6 +28,8 @@ int eye_key(eye_decoder *d, const uint8_t *unit, int n, eye_picture *out);
 // eye_send gives the next picture to the decoder; eye_receive takes those that are ready, until EYE_NONE.
 int eye_send(eye_decoder *d, const uint8_t *unit, int n, int key, int64_t pts);
 int eye_receive(eye_decoder *d, eye_picture *out);
+// eye_strict has every error told (1), as after eye_open with fast, or as much shown as can be (0).
+void eye_strict(eye_decoder *d, int strict);
 // eye_flush forgets what was decoded.
 void eye_flush(eye_decoder *d);
 // eye_grid shrinks the brightness to w x h squares of side x side pixels, in sixteenths. What is left over at the right and

@@ -135,7 +135,7 @@ func seconds(t interface{ Duration() time.Duration }) float64 {
 }
 
 func (s *scored) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %.1f s, %d pictures, %d decoded, %s\n", s.name, s.seconds, s.trial.Tally.Units, s.trial.Tally.Decoded, s.cost())
+	fmt.Fprintf(w, "%s: %.1f s, %d pictures, %d decoded, %s\n", s.name, s.seconds, s.trial.Pictures, s.trial.Decoded, s.cost())
 	for i, v := range s.spans() {
 		fmt.Fprintf(w, "  %8.2f to %8.2f, told at %8.2f: %s\n", v[0], v[1], v[2], s.trial.Intervals[i].Why)
 	}

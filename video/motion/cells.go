@@ -175,13 +175,13 @@ func (c *cells) limits() {
 	}
 }
 
-// compare finds what differs and what moves, and returns how many cells do.
-func (c *cells) compare() (differing, moving int) {
+// compare finds what differs and what moves, by ease times the limits, and returns how many cells do.
+func (c *cells) compare(ease float32) (differing, moving int) {
 	c.differs, c.differed = c.differed, c.differs
 	n := len(c.cur)
 	prev, bg, limit, out, moves := c.prev[:n], c.bg[:n], c.limit[:n], c.differs[:n], c.moves[:n]
 	for i, v := range c.cur {
-		t := limit[i]
+		t := ease * limit[i]
 		d := v - bg[i]
 		out[i], moves[i] = false, false
 		if d <= t && d >= -t {

@@ -66,6 +66,7 @@ const (
 	calmSeconds = 0.5                    // after that
 	step        = 6 * video.Second / 100 // pictures that come closer are not looked at
 	learnEvery  = 0.25                   // seconds, while nothing differs
+	easeGlance  = 0.75                   // of the limits and of the smallest size: a glance need not be right, it must not miss
 	limitEvery  = 1.0                    // seconds: the limits change slowly
 )
 
@@ -116,14 +117,14 @@ func (m *Model) begin(pts video.Ticks90k, grid []uint16) Report {
 
 // judge compares the picture with what is known, and returns whether the picture changed as a whole. light is what
 // changed says.
-func (m *Model) judge(light float64) bool {
+func (m *Model) judge(light float64, ease float32) bool {
 	if m.age-m.limitAt >= limitEvery || m.age < warmUp {
 		m.limits()
 		m.limitAt = m.age
 	}
 	before := m.differing
 	var moving int
-	m.differing, moving = m.compare()
+	m.differing, moving = m.compare(ease)
 	m.stirs = m.stirs || m.differing > 0 || before > 0
 	m.found = m.regions(int(m.least/3), m.found)
 	return light > lightShare || float64(moving) > upsetShare*float64(m.w*m.h)
@@ -139,7 +140,7 @@ func (m *Model) Glance(pts video.Ticks90k, grid []uint16, factor float64) bool {
 	}
 	m.look(grid)
 	seconds := gap.Duration().Seconds()
-	if _, light := m.changed(); m.judge(light) || slices.ContainsFunc(m.found, func(r region) bool { return float64(r.moving) >= m.least*factor }) {
+	if _, light := m.changed(); m.judge(light, easeGlance) || slices.ContainsFunc(m.found, func(r region) bool { return float64(r.moving) >= easeGlance*m.least*factor }) {
 		m.unlook()
 		m.differs, m.differed = m.differed, m.differs
 		return true
@@ -170,7 +171,7 @@ func (m *Model) Step(pts video.Ticks90k, grid []uint16) Report {
 	m.lastAt = pts
 	seconds := gap.Duration().Seconds()
 	m.age += seconds
-	if m.calm += seconds; m.judge(light) {
+	if m.calm += seconds; m.judge(light, 1) {
 		m.calm = 0
 	}
 	// While nothing differs there is no hurry.

@@ -20,8 +20,7 @@ const (
 	sizesRate     = 0.05 // of the newest picture
 	sizesKnown    = 3    // pictures at a place before it is judged
 	reliableAfter = 200  // pictures
-	reliableBits  = 0.03 // per pixel: nearly all of the picture is sent as unchanged, so that whatever moves must add to it
-	reliableDev   = 0.6
+	reliableBits  = 0.08 // per pixel, of a picture that would be a jump: one that moves 2 % of the picture costs as much
 	hitsPerMiss   = 20
 )
 
@@ -68,18 +67,18 @@ func (s *sizes) proved(hit bool) {
 	}
 }
 
-// reliable says whether pictures of so many pixels may be left undecoded in alert while their size does not jump.
+// reliable says whether pictures of so many pixels may be left undecoded in alert while their size does not jump: nearly all of the
+// picture is sent as unchanged then, and what would be a jump is less than somebody who moves adds.
 func (s *sizes) reliable(pixels int) bool {
 	if s.taken < reliableAfter || s.misses*hitsPerMiss > s.hits {
 		return false
 	}
-	bits, dev, n := 0.0, 0.0, 0
+	bits, n := 0.0, 0
 	for p := range places {
 		if s.n[p] >= sizesKnown {
-			bits += 8 * math.Exp2(s.mean[p])
-			dev += s.dev[p]
+			bits += 8 * math.Exp2(s.mean[p]+max(leastJump, jumpDevs*s.dev[p]))
 			n++
 		}
 	}
-	return n > 0 && bits/float64(n) < reliableBits*float64(pixels) && dev/float64(n) < reliableDev
+	return n > 0 && bits/float64(n) < reliableBits*float64(pixels)
 }

@@ -19,13 +19,13 @@ import (
 
 // Trial is what an eye makes of a recording.
 type Trial struct {
-	Intervals []TrialInterval
-	Scenes    []Scene
-	Boxes     []Box // where something moved, about once a second of movement
-	Tally     Tally
-	Still     []byte         // JPEG of the first keyframe; nil: it could not be decoded
-	Length    video.Ticks90k // from the first picture to the last
-	CPU       time.Duration  // of the eye's process, its start included
+	Intervals         []TrialInterval
+	Scenes            []Scene
+	Boxes             []Box // where something moved, about once a second of movement
+	Pictures, Decoded int
+	Still             []byte         // JPEG of the first keyframe; nil: it could not be decoded
+	Length            video.Ticks90k // from the first picture to the last
+	CPU               time.Duration  // of the eye's process, its start included
 }
 
 // TrialInterval is an interval in the recording's own time.
@@ -126,6 +126,7 @@ func (t *Trial) write(in io.Writer, opt TrialOptions, each func(func(video.Acces
 		}
 		t.Length = max(t.Length, u.PTS)
 		number++
+		t.Pictures++
 		return send(&Unit{Camera: trialCamera, Number: number, PTS: u.PTS, Keyframe: u.Keyframe, Lost: u.Lost > 0, Data: u.Data})
 	})
 	switch {
@@ -160,8 +161,8 @@ func (t *Trial) read(r io.Reader) error {
 			t.moved(m)
 		case *Scene:
 			t.Scenes = append(t.Scenes, *m)
-		case *Tally:
-			t.Tally = *m
+		case *Hand:
+			t.Decoded++
 		case *StillReply:
 			if m.OK {
 				t.Still = m.Data
