@@ -81,7 +81,7 @@ func serveFilm(t *testing.T, opt rtsptest.Options, fault rtsptest.Fault, film fu
 }
 
 // play runs the server and shows what picture says, until the test ends. What comes out of still is handed to picture from then on.
-func play(t *testing.T, s *rtsptest.Server, picture func(n int, still bool) [][]byte, cam *rtsptest.Camera, still <-chan bool) {
+func play(t testing.TB, s *rtsptest.Server, picture func(n int, still bool) [][]byte, cam *rtsptest.Camera, still <-chan bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(ctx) })
@@ -110,12 +110,16 @@ type seen struct {
 	params []video.Params
 	health []string
 	still  []string
+	enough func() // called when some have come
 }
 
 func (s *seen) OnUnit(u video.AccessUnit, p video.Params) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.units, s.params = append(s.units, u), append(s.params, p)
+	if s.enough != nil && len(s.units) == 5 {
+		s.enough()
+	}
 }
 func (s *seen) Lost(_ context.Context, reason string)   { s.said("lost: " + reason) }
 func (s *seen) Restored(context.Context)                { s.said("restored") }

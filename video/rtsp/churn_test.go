@@ -1,0 +1,85 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"sitewatch/edge"
+	"sitewatch/video/rtsptest"
+)
+
+type usage struct {
+	goroutines, files int
+	heapMB            float64
+}
+
+func resources(t testing.TB) (u usage) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return usage{runtime.NumGoroutine(), len(fds), float64(m.HeapAlloc) / (1 << 20)}
+}
+
+// comeAndGo connects 24 cameras, half of them over UDP, and disconnects each when it has shown pictures.
+func comeAndGo(t testing.TB, s *rtsptest.Server) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for n := range 24 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			sink := &seen{enough: cancel}
+			err := NewSource(Options{URL: s.URL("stockroom/main"), UDP: n%2 == 0, Clock: edge.NewSystemClock(), Sink: sink}).Run(ctx)
+			if !errors.Is(err, context.Canceled) || sink.count() == 0 {
+				t.Errorf("got %v and %d pictures", err, sink.count())
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCamerasComeAndGo(t *testing.T) {
+	s, _ := serve(t, rtsptest.Options{UDP: true}, rtsptest.None)
+	comeAndGo(t, s) // what is made once stays
+	before := resources(t)
+	for range 3 {
+		comeAndGo(t, s)
+	}
+	waitFor(t, "goroutines and files as before", func() bool {
+		now := resources(t)
+		return now.goroutines <= before.goroutines && now.files <= before.files
+	})
+}
+
+// BenchmarkCamerasComeAndGo is TestCamerasComeAndGo at length: -benchtime 200x. It reports what is left behind.
+func BenchmarkCamerasComeAndGo(b *testing.B) {
+	units, err := footage()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := rtsptest.Listen(rtsptest.Options{Addr: "127.0.0.1:0", UDP: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	play(b, s, func(n int, _ bool) [][]byte { return units[n%len(units)] }, s.Camera("stockroom/main"), nil)
+	comeAndGo(b, s)
+	before := resources(b)
+	for b.Loop() {
+		comeAndGo(b, s)
+	}
+	<-time.After(time.Second) // the server's side of the last ones
+	after := resources(b)
+	b.ReportMetric(float64(after.goroutines-before.goroutines), "goroutines-more")
+	b.ReportMetric(float64(after.files-before.files), "files-more")
+	b.ReportMetric(after.heapMB-before.heapMB, "heap-MB-more")
+}
