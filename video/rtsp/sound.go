@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -153,13 +154,16 @@ func (l *latm) split(p *rtp.Packet) ([][]byte, error) {
 	if l.buf = append(l.buf, p.Payload...); !p.Marker {
 		return nil, nil
 	}
-	e := mpeg4audio.AudioMuxElement{MuxConfigPresent: l.inBand, StreamMuxConfig: l.config}
-	err := e.Unmarshal(l.buf)
+	b := bytes.Clone(l.buf)
 	l.buf = l.buf[:0]
-	if err != nil {
+	if !l.inBand {
+		return elements(b)
+	}
+	e := mpeg4audio.AudioMuxElement{MuxConfigPresent: true, StreamMuxConfig: l.config}
+	if err := e.Unmarshal(b); err != nil {
 		return nil, err
 	}
-	if l.inBand && e.StreamMuxConfig != nil && e.StreamMuxConfig != l.config {
+	if e.StreamMuxConfig != nil && e.StreamMuxConfig != l.config {
 		if err := l.take(e.StreamMuxConfig); err != nil {
 			return nil, err
 		}
@@ -170,6 +174,25 @@ func (l *latm) split(p *rtp.Packet) ([][]byte, error) {
 		for _, program := range sub {
 			out = append(out, program...)
 		}
+	}
+	return out, nil
+}
+
+// elements reads PayloadLengthInfo and PayloadMux of one layer (ISO/IEC 14496-3 §1.7.3.1), whatever else the configuration says:
+// GStreamer's rtpmp4apay describes a frameLengthType and other data that it does not send.
+func elements(b []byte) (out [][]byte, err error) {
+	for len(b) > 0 {
+		n, more := 0, true
+		for more {
+			if len(b) == 0 {
+				return nil, errSound
+			}
+			n, more, b = n+int(b[0]), b[0] == 0xFF, b[1:]
+		}
+		if n > len(b) {
+			return nil, errSound
+		}
+		out, b = append(out, b[:n]), b[n:]
 	}
 	return out, nil
 }
