@@ -83,11 +83,17 @@ func (b *box) wireCameras() error {
 			}
 		}
 		b.cameras = append(b.cameras, c)
-		clips[cfg.ID] = clip.Camera{Ring: c.ring, Trouble: c.source.Trouble}
+		clips[cfg.ID] = clip.Camera{Ring: c.ring, Trouble: c.source.Trouble, Offset: c.offset}
 	}
 	b.cutter = clip.New(clip.Options{Dir: b.journal.ClipDir(), Cameras: clips, Jobs: b.journal, Eye: b.eye, Clock: b.clock, Log: b.log,
 		Store: b.segments, Cutting: b.cutting, Growing: b.growing})
 	return nil
+}
+
+// offset is how far the camera's own clock is ahead of the box's.
+func (c *camera) offset() (ahead time.Duration, ok bool) {
+	k := c.source.Clock()
+	return k.Offset, k.Known
 }
 
 func (c *camera) options(url string, sink rtsp.Sink) rtsp.Options {

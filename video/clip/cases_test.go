@@ -318,18 +318,6 @@ func TestExport(t *testing.T) {
 	}
 }
 
-func FuzzSalvage(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x10ftypisom\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		path := filepath.Join(t.TempDir(), "x.tmp")
-		os.WriteFile(path, b, 0o600)
-		if s, err := salvage(path); err == nil && s.end < 0 {
-			t.Errorf("got %+v", s)
-		}
-		Export(path, path+".mp4")
-	})
-}
-
 // Whoever asks for many minutes must not keep an alarm's clip waiting.
 func TestAskedClipsLeaveRoomForAlarms(t *testing.T) {
 	c := New(Options{AtOnce: 8})

@@ -10,8 +10,8 @@
 // and says why it is shorter than asked; what is missing of it is in its fact.
 //
 // Pictures are H.264 or H.265, copied bit by bit. Sound goes beside them when the camera's is taken at all: AAC and Opus as they are,
-// G.711 and L16 as LPCM of 16 bits ("ipcm", ISO/IEC 23003-5), which ffmpeg and VLC play and browsers show without its sound. It never
-// begins before the first picture, and what is wrong with it costs none.
+// G.711 and L16 as LPCM of 16 bits ("ipcm", ISO/IEC 23003-5), which ffmpeg 5.1 and Chromium play. It never begins before the first
+// picture, and what is wrong with it costs none.
 //
 // A repeat of the alarm moves the end of its clip on: before a clip ends it asks the journal. Clips of the same minutes are files of their own
 // that share the pictures in memory; of a segment the kernel's page cache has what another clip has just read.
