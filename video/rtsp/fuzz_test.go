@@ -70,7 +70,7 @@ func FuzzSource(f *testing.F) {
 			answerAll(conn.(*net.TCPConn), bytes.SplitN(b, nextAnswer, maxAnswers))
 		})
 		sink := &careful{t: t}
-		err := NewSource(Options{URL: "rtsp://" + ln.Addr().String() + "/main", User: "u", PasswordFile: passwords, Sink: sink, Clock: edge.NewSystemClock()}).Run(ctx)
+		err := NewSource(Options{URL: "rtsp://" + ln.Addr().String() + "/main", User: "u", PasswordFile: passwords, Audio: true, Sink: sink, Clock: edge.NewSystemClock()}).Run(ctx)
 		if err == nil || ctx.Err() != nil {
 			t.Errorf("got %v, want that it ends with the connection", err)
 		}

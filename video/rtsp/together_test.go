@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,14 +55,18 @@ func TestAllBadCamerasTogether(t *testing.T) {
 		sink := &seen{}
 		sinks, goods = append(sinks, sink), append(goods, look(edge.CameraID(fmt.Sprint("good-", i)), good.URL(fmt.Sprint("good-", i)), sink))
 	}
-	bads := map[string]*Camera{}
+	bads, frozen := map[string]*Camera{}, &stillness{}
 	for _, b := range rtsptest.Catalogue() {
 		s, err := b.Listen("127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		wg.Go(func() { s.Run(ctx) })
-		bads[b.Name] = look(edge.CameraID(b.Name), s.URL("main"), &count{})
+		sink := &stillness{}
+		if b.Name == "frozen" {
+			sink = frozen
+		}
+		bads[b.Name] = look(edge.CameraID(b.Name), s.URL("main"), sink)
 	}
 
 	told, peak := map[string]string{}, uint64(0)
@@ -74,7 +79,7 @@ func TestAllBadCamerasTogether(t *testing.T) {
 		return troubles[name] == "" && s.Units >= 30
 	}
 	waiting := catalogue()
-	for deadline := time.After(90 * time.Second); len(waiting) > 0 || slices.ContainsFunc(sinks, func(s *seen) bool { return s.count() < 100 }); {
+	for deadline := time.After(90 * time.Second); len(waiting) > 0 || !frozen.told.Load() || slices.ContainsFunc(sinks, func(s *seen) bool { return s.count() < 100 }); {
 		waiting = slices.DeleteFunc(waiting, func(name string) bool { return done(name, bads[name]) })
 		peak = max(peak, heap())
 		select {
@@ -83,7 +88,7 @@ func TestAllBadCamerasTogether(t *testing.T) {
 			for _, name := range waiting {
 				t.Errorf("%s: got %+v, it was last told as %q, want %q", name, bads[name].Status(), told[name], troubles[name])
 			}
-			t.Fatal("waited in vain")
+			t.Fatalf("waited in vain; the frozen one was told %v", frozen.told.Load())
 		}
 	}
 	for i, c := range goods {
@@ -163,14 +168,14 @@ func checkWhole(t *testing.T, camera int, s *seen) {
 	}
 }
 
-// count is a Sink that keeps nothing.
-type count struct{}
+// stillness is a Sink that remembers whether the camera was told frozen.
+type stillness struct{ told atomic.Bool }
 
-func (*count) OnUnit(video.AccessUnit, video.Params) {}
-func (*count) Lost(context.Context, string)          {}
-func (*count) Restored(context.Context)              {}
-func (*count) Frozen(context.Context, string)        {}
-func (*count) Thawed(context.Context)                {}
+func (*stillness) OnUnit(video.AccessUnit, video.Params)  {}
+func (*stillness) Lost(context.Context, string)           {}
+func (*stillness) Restored(context.Context)               {}
+func (s *stillness) Frozen(_ context.Context, why string) { s.told.Store(why == sameAgain) }
+func (*stillness) Thawed(context.Context)                 {}
 
 // heap is what is allocated, the dead of this cycle in it.
 func heap() uint64 {
