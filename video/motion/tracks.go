@@ -20,11 +20,13 @@ type track struct {
 
 const (
 	trackGap   = video.Second // unseen, and it is another one
-	trackReach = 4            // cells between pictures
-	trackLoss  = 1.0          // seconds in which the score falls to a third
-	enough     = 4.0          // score that opens an interval
-	capScore   = 2.5          // what one picture adds at most: two at least are needed
-	keepScore  = 1.0          // score that keeps one open
+	trackReach = 4            // cells between pictures, at least
+	trackSpeed = 25           // cells a second, of a camera that sends fewer pictures than one in trackSlow seconds
+	trackSlow  = 0.4
+	trackLoss  = 1.0 // seconds in which the score falls to a third
+	enough     = 3.4 // score that opens an interval
+	capScore   = 2.5 // what one picture adds at most: two at least are needed
+	keepScore  = 1.0 // score that keeps one open
 )
 
 // travel is how many cells its middle has come.
@@ -44,7 +46,7 @@ func (m *Model) follow(pts, gap video.Ticks90k) (best *track) {
 		if float64(r.moving) < m.least/3 {
 			continue
 		}
-		t := m.trackOf(r.box)
+		t := m.trackOf(r.box, max(trackReach, int(trackSpeed*(gap.Duration().Seconds()-trackSlow))))
 		switch {
 		case t == nil && len(m.tracks) == maxRegions:
 			continue
@@ -79,11 +81,11 @@ func (m *Model) tells(t *track) bool {
 	return t.pictures >= 2 && t.score >= enough && float64(t.swept) >= m.least
 }
 
-// trackOf finds the track that a region belongs to.
-func (m *Model) trackOf(b box) (t *track) {
+// trackOf finds the track that a region belongs to, reach cells around it at most.
+func (m *Model) trackOf(b box, reach int) (t *track) {
 	most := 0
 	for i := range m.tracks {
-		if o := m.tracks[i].box.grow(trackReach).overlap(b); o > most {
+		if o := m.tracks[i].box.grow(reach).overlap(b); o > most {
 			t, most = &m.tracks[i], o
 		}
 	}
