@@ -6,8 +6,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -18,6 +21,8 @@ func main() {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		build = info.Main.Version
 	}
+	// Whoever stops the service or presses Ctrl-C means the gateway. An eye that ended before it would look like one that a picture has killed.
+	signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	if err := standBack(); err != nil {
 		build += " (of usual priority: " + err.Error() + ")"
 	}

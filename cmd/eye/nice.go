@@ -10,8 +10,12 @@ import (
 // niceness lets the gateway and whatever else the box does go first when processors are short.
 const niceness = 10
 
-// standBack lowers the priority of every thread that there is; those to come take over the one of the thread that makes them.
+// standBack lowers the priority of every thread that there is; those to come take over the one of the thread that makes them. When memory is
+// short it is an eye that goes, never the gateway.
 func standBack() error {
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0); err != nil {
+		return err
+	}
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err

@@ -19,12 +19,23 @@ var limits = map[int]uint64{
 	unix.RLIMIT_CORE:   0,  // a core file would have pictures in it
 	unix.RLIMIT_FSIZE:  0,  // no file can grow
 	unix.RLIMIT_NOFILE: 64, // the pipes and what the runtime polls them with
-	unix.RLIMIT_DATA:   maxEyeBytes,
 }
 
-// maxEyeBytes bounds the memory that an eye can take: 64 cameras of 12 MB, some of them large, and the runtime. Beyond it the eye dies
-// and not the box.
-const maxEyeBytes = 2 << 30
+// Bounds of the memory that an eye can take: a quarter of the machine's, within these. 64 cameras of 12 MB are less than a gigabyte. Beyond
+// it the eye dies.
+const (
+	leastMemory = 256 << 20
+	mostMemory  = 2 << 30
+)
+
+// memoryLimit is the bound on this machine.
+func memoryLimit() uint64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return leastMemory
+	}
+	return min(max(uint64(info.Totalram)*uint64(info.Unit)/4, leastMemory), mostMemory)
+}
 
 // confine gives up what an eye does not need.
 func confine() error {
@@ -32,6 +43,10 @@ func confine() error {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: v, Max: v}); err != nil {
 			return fmt.Errorf("limit %d: %w", resource, err)
 		}
+	}
+	memory := memoryLimit()
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memory, Max: memory}); err != nil {
+		return fmt.Errorf("limit of memory: %w", err)
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("dumpable: %w", err)
@@ -81,6 +96,16 @@ func filter() []unix.SockFilter {
 			unix.SockFilter{Code: load, K: offArgs + 2*8},
 			unix.SockFilter{Code: bits, K: unix.PROT_EXEC, Jt: 1}, allow, deny)
 	}
+	p = append(p, unix.SockFilter{Code: equal, K: unix.SYS_TGKILL, Jf: 4}, // signals to itself, which the runtime stops threads with
+		unix.SockFilter{Code: load, K: offArgs},
+		unix.SockFilter{Code: equal, K: uint32(unix.Getpid()), Jf: 1}, allow, deny)
+	fcntl := []uint32{unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC} // and not F_SETOWN, which sends signals
+	p = append(p, unix.SockFilter{Code: equal, K: unix.SYS_FCNTL, Jf: uint8(2 + 2*len(fcntl))},
+		unix.SockFilter{Code: load, K: offArgs + 8})
+	for _, cmd := range fcntl {
+		p = append(p, unix.SockFilter{Code: equal, K: cmd, Jf: 1}, allow)
+	}
+	p = append(p, deny)
 	for _, call := range allowed() {
 		p = append(p, unix.SockFilter{Code: equal, K: call, Jf: 1}, allow)
 	}
@@ -90,13 +115,13 @@ func filter() []unix.SockFilter {
 // allowed are the calls of the Go runtime, of the C library's memory and threads, and of pipes.
 func allowed() []uint32 {
 	return append([]uint32{
-		unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_CLOSE, unix.SYS_FCNTL, unix.SYS_FSTAT,
+		unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_CLOSE, unix.SYS_FSTAT,
 		unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EVENTFD2, unix.SYS_PPOLL,
 		unix.SYS_MUNMAP, unix.SYS_MREMAP, unix.SYS_MADVISE, unix.SYS_BRK, unix.SYS_MINCORE, unix.SYS_MEMBARRIER,
 		unix.SYS_FUTEX, unix.SYS_SET_ROBUST_LIST, unix.SYS_RSEQ, unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY,
 		unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_CLOCK_GETRES, unix.SYS_GETTIMEOFDAY,
 		unix.SYS_TIMER_CREATE, unix.SYS_TIMER_SETTIME, unix.SYS_TIMER_DELETE, unix.SYS_SETITIMER, unix.SYS_RESTART_SYSCALL,
-		unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK, unix.SYS_TGKILL,
+		unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK,
 		unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_GETRUSAGE, unix.SYS_GETRANDOM, unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
 	}, archCalls...)
 }

@@ -26,6 +26,9 @@ func newScene(c *camera) *scene {
 	for k := range tamperWords {
 		if c.box.losses[journal.Loss{Kind: k, Subject: string(c.ID)}] {
 			s.tamper.recall(k)
+			if c.ONVIF == "" { // only the eye can have said so, and a new one cannot end it: it says so again, or it is over
+				s.tamper.take(k, byEye, false, false, c.box.clock.Now())
+			}
 		}
 	}
 	return s

@@ -13,7 +13,7 @@ import (
 	"sitewatch/video"
 )
 
-// culprit is the picture that an eye had in hand when it died, with those before it that it needs.
+// culprit is the picture that an eye had in hand when it died, with those before it that it needs; units is empty when they are gone.
 type culprit struct {
 	camera edge.CameraID
 	pause  time.Duration
@@ -34,16 +34,16 @@ func (e *Eye) blame(now edge.Stamp) (c culprit, ok bool) {
 	if !inHand {
 		return c, false
 	}
-	for id, w := range e.cameras {
-		i := slices.IndexFunc(w.kept, func(q queued) bool { return q.number == e.hand })
-		if i < 0 {
-			continue
-		}
-		c = culprit{camera: id, params: w.kept[i].params, units: w.kept[:i+1]}
-		c.pause = w.quarantine(now.Mono)
-		return c, true
+	w := e.cameras[e.owners[e.hand%owned]]
+	if w == nil {
+		return c, false
 	}
-	return c, false
+	c.camera = e.owners[e.hand%owned]
+	if i := slices.IndexFunc(w.kept, func(q queued) bool { return q.number == e.hand }); i >= 0 {
+		c.params, c.units = w.kept[i].params, w.kept[:i+1]
+	}
+	c.pause = w.quarantine(now.Mono)
+	return c, true
 }
 
 // maxBugs is how many files there are in Options.Bugs at most, the newest ones; each holds at most two GOPs.

@@ -3,10 +3,12 @@ package motion
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +28,9 @@ func mortalEye() {
 		m, err := ReadMessage(os.Stdin)
 		if err != nil {
 			return
+		}
+		if _, ok := m.(*StillRequest); ok {
+			os.Exit(4)
 		}
 		if u, ok := m.(*Unit); ok {
 			say(&Hand{u.Number})
@@ -81,6 +86,65 @@ func TestPictureThatEndsTheEyeIsBlamedAndKept(t *testing.T) {
 	cancel()
 	if err := <-ended; err != context.Canceled {
 		t.Errorf("the second eye ended: %v", err)
+	}
+}
+
+// A picture that hangs the decoder is noticed when the pipe is full: by then it is not kept any more.
+func TestPictureThatIsNotKeptIsBlamedAllTheSame(t *testing.T) {
+	clock := edge.NewSystemClock()
+	e := New(Options{Clock: clock, Log: quietLog})
+	e.setUp(true)
+	for n := range 300 {
+		e.Push("bad", video.AccessUnit{Data: []byte{1}, Keyframe: n%10 == 0, Arrival: clock.Now()}, video.Params{})
+		e.Push("good", video.AccessUnit{Data: []byte{1}, Keyframe: n%10 == 0, Arrival: clock.Now()}, video.Params{})
+	}
+	e.noted(&Hand{Number: 1})
+	e.setUp(false)
+	if c, ok := e.blame(clock.Now()); !ok || c.camera != "bad" {
+		t.Errorf("blamed %q, %v, want the camera of the first picture", c.camera, ok)
+	}
+}
+
+// A still that ends an eye is asked for again and again while the clip is cut; the other eyes must not go the same way.
+func TestStillThatEndsAnEyeIsNotTriedOnTheOthers(t *testing.T) {
+	ids := []edge.CameraID{"a", "b", "c", "d", "e", "f", "g", "h"}
+	p := NewPool(Options{Command: os.Args[0], Args: []string{mortal}, Clock: edge.NewSystemClock(), Log: quietLog}, ids)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for _, e := range p.Eyes() {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				e.Run(ctx)
+			}
+		})
+	}
+	defer wg.Wait()
+	defer cancel()
+	waitFor(t, "the eyes", func() bool { return p.Status().Up })
+	u := video.AccessUnit{Data: []byte{1, 2, 3}, Keyframe: true}
+	for range 3 {
+		if _, err := p.Still(ctx, video.Params{}, u); !errors.Is(err, ErrDied) {
+			t.Fatalf("Still = %v, want ErrDied", err)
+		}
+	}
+	waitFor(t, "the eye to be back", func() bool { return p.Status().Up })
+	if s := p.Status(); s.Starts != uint64(len(p.Eyes()))+1 {
+		t.Errorf("%d starts of %d eyes, want one eye ended once", s.Starts, len(p.Eyes()))
+	}
+}
+
+// What an eye says of a scene, the next cannot end.
+func TestScenesEndWithTheEye(t *testing.T) {
+	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog})
+	e.Push("door", video.AccessUnit{Data: []byte{1}, Keyframe: true}, video.Params{})
+	if rs := e.changed(&Scene{Camera: "door", Trouble: Covered, State: Start}); len(rs) != 1 || rs[0].scene.Over {
+		t.Fatalf("got %+v, want it covered", rs)
+	}
+	if rs := e.unsee(e.opt.Clock.Now()); len(rs) != 1 || !rs[0].scene.Over || rs[0].scene.Trouble != Covered {
+		t.Errorf("got %+v, want it over", rs)
+	}
+	if rs := e.changed(&Scene{Camera: "door", Trouble: Covered, State: Start}); len(rs) != 1 {
+		t.Error("the next eye is not heard")
 	}
 }
 
@@ -166,7 +230,7 @@ func TestPoolSpreadsCameras(t *testing.T) {
 	}
 	p.Push("unknown", video.AccessUnit{Keyframe: true}, video.Params{})
 	p.Hint("unknown", edge.Stamp{})
-	if _, err := p.Still(t.Context(), video.Params{}, video.AccessUnit{}); err != ErrNoEye {
+	if _, err := p.Still(t.Context(), video.Params{}, video.AccessUnit{Data: []byte{1}}); err != ErrNoEye {
 		t.Errorf("Still without an eye: got %v, want ErrNoEye", err)
 	}
 	if s := p.Status(); s.Up {

@@ -37,6 +37,12 @@ const (
 	stderrBytes = 2048
 )
 
+// owned is how many units ago the one in hand can have come: what waits, what an eye goes back to, and more.
+const owned = 8192
+
+// ErrDied says that the eye ended while it made a still.
+var ErrDied = errors.New("motion: the eye ended while it made the still")
+
 // ErrNoEye says that no eye is up to make a still.
 var ErrNoEye = errors.New("motion: no eye is up")
 
@@ -49,8 +55,9 @@ type Eye struct {
 	queue   []queued
 	bytes   int
 	dropped uint64
-	number  uint32 // of the newest unit
-	hand    uint32 // unit that the decoder was given last, when inHand
+	number  uint32               // of the newest unit
+	owners  [owned]edge.CameraID // of the newest units, by number: also of those that are not kept any more
+	hand    uint32               // unit that the decoder was given last, when inHand
 	inHand  bool
 	handAt  time.Duration // by Mono
 	behind  bool          // pictures waited when the last eye ended
@@ -98,6 +105,7 @@ func (e *Eye) Push(camera edge.CameraID, u video.AccessUnit, p video.Params) {
 		w.gap = false
 	}
 	e.number++
+	e.owners[e.number%owned] = camera
 	q := queued{camera, p, u, e.number}
 	w.keep(q)
 	if e.up {
@@ -200,7 +208,7 @@ func (e *Eye) Still(ctx context.Context, p video.Params, u video.AccessUnit) ([]
 	select {
 	case r, ok := <-reply:
 		if !ok {
-			return nil, ErrNoEye // it died
+			return nil, ErrDied
 		}
 		if !r.OK {
 			return nil, fmt.Errorf("motion: still: %s", r.Data)

@@ -225,6 +225,9 @@ func (g *Grader) of(grid Grid) *Model {
 		if g.model != nil && g.model.open {
 			g.say(&Motion{Camera: g.camera, State: End, PTS: g.model.movingAt, At: g.newest})
 		}
+		if t := g.scene.told; t != 0 {
+			g.say(&Scene{Camera: g.camera, Trouble: t, State: End, PTS: g.newest, Why: "the size of the picture has changed"})
+		}
 		g.model, g.scene = NewModel(grid.Width, grid.Height, g.opt), scene{}
 	}
 	return g.model

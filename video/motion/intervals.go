@@ -83,6 +83,21 @@ func (e *Eye) changed(m *Scene) []report {
 	return []report{{camera: m.Camera, scene: &SceneChange{Trouble: m.Trouble, Over: !begins, At: w.anchor.StampOf(m.PTS), Why: m.Why}}}
 }
 
+// unsee ends what the eye said of scenes: the next one takes the present picture for the usual one, and would never end it.
+func (e *Eye) unsee(now edge.Stamp) (out []report) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, w := range e.cameras {
+		for t, sees := range w.sees {
+			if sees {
+				out = append(out, report{camera: id, scene: &SceneChange{Trouble: t, Over: true, At: now, Why: "it is looked at anew"}})
+			}
+		}
+		w.sees = nil
+	}
+	return out
+}
+
 // noted books which unit the decoder has, and what the eye has counted.
 func (e *Eye) noted(m Message) {
 	e.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,14 +41,17 @@ func (e *Eye) Run(ctx context.Context) error {
 			}
 		}
 	}
-	defer func() { say(e.stale(e.opt.Clock.Now(), -1)) }()
+	defer func() {
+		now := e.opt.Clock.Now()
+		say(append(e.stale(now, -1), e.unsee(now)...))
+	}()
 	err := e.runProcess(ctx, say)
 	if ctx.Err() != nil {
 		return ctx.Err() // it was told to stop: how its process ended is no news
 	}
 	if c, ok := e.blame(e.opt.Clock.Now()); ok {
 		err = fmt.Errorf("%w; a picture of camera %s was in hand, which is not looked at for %v", err, c.camera, c.pause)
-		if e.opt.Bugs != "" {
+		if e.opt.Bugs != "" && len(c.units) > 0 {
 			if path, kerr := e.keepBug(c); kerr != nil {
 				e.opt.Log.Warn("the picture that ended an eye is not kept", "camera", c.camera, "err", kerr)
 			} else {
@@ -80,6 +84,7 @@ func (e *Eye) runProcess(ctx context.Context, say func([]report)) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inR, outW, tail
 	cmd.Env = []string{} // nothing that it should know
 	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // signals to the gateway's group are not for it
 	cmd.WaitDelay = 2 * time.Second
 	err = cmd.Start()
 	inR.Close()
@@ -178,16 +183,38 @@ func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
 			}
 			buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: q.number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
 		}
-		if err := w.SetWriteDeadline(e.opt.Clock.Now().Wall.Add(writeLimit)); err != nil {
-			return err
-		}
-		if _, err := w.Write(buf); err != nil {
+		if err := e.write(w, buf); err != nil {
 			return err
 		}
 		if cap(buf) > 1<<20 {
 			buf = nil // one huge picture is no reason to keep its size for ever
 		}
 	}
+}
+
+// write waits for the eye as long as it goes on: when it catches up, it decodes for seconds before it reads more, and says so with a Hand
+// for each picture.
+func (e *Eye) write(w *os.File, b []byte) error {
+	for {
+		if err := w.SetWriteDeadline(e.opt.Clock.Now().Wall.Add(writeLimit)); err != nil {
+			return err
+		}
+		n, err := w.Write(b)
+		if err == nil {
+			return nil
+		}
+		b = b[n:]
+		if n == 0 && !e.goesOn() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+}
+
+// goesOn says whether the eye has taken up a picture of late.
+func (e *Eye) goesOn() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.inHand && e.opt.Clock.Now().Mono-e.handAt < writeLimit
 }
 
 func (e *Eye) runStale(ctx context.Context, say func([]report)) error {
