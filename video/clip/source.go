@@ -15,20 +15,33 @@ type reader interface {
 	Close() error
 }
 
-// fromRing reads what is in memory and what comes.
-type fromRing struct{ *ring.Reader }
+// fromRing reads what is in memory and what comes, for as long as patience says, as a segment.Follower.
+type fromRing struct {
+	*ring.Reader
+	patience func() time.Duration
+}
+
+func (r fromRing) Next(ctx context.Context) (video.AccessUnit, video.Params, error) {
+	if r.patience != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.patience())
+		defer cancel()
+	}
+	return r.Reader.Next(ctx)
+}
 
 // Close has nothing to give back.
 func (fromRing) Close() error { return nil }
 
 // reader begins at the keyframe at or before at: on disk when the camera is recorded and the ring does not reach back so far.
-func (j *cutting) reader(c Camera, at edge.Stamp) reader {
+// It waits for a picture to come as long as patience says, and reads from disk as long as that takes.
+func (j *cutting) reader(c Camera, at edge.Stamp, patience func() time.Duration) reader {
 	if j.opt.Store != nil {
-		if f, err := j.opt.Store.Follow(j.job.Camera, at, c.Ring); err == nil { // else it is not recorded
+		if f, err := j.opt.Store.Follow(j.job.Camera, at, c.Ring, patience); err == nil { // else it is not recorded
 			return f
 		}
 	}
-	return fromRing{c.Ring.From(monoOf(at, j.opt.Clock.Now()))}
+	return fromRing{c.Ring.From(monoOf(at, j.opt.Clock.Now())), patience}
 }
 
 // recorded says whether the camera's pictures are on disk.
@@ -37,6 +50,7 @@ func (j *cutting) recorded() bool {
 }
 
 // again says whether what an earlier run has begun is on disk at least as far as it came, so that it can be cut anew and whole.
+// What is in between shows when it is cut: what was there is kept until then.
 func (j *cutting) again(s salvaged) bool {
 	if !j.recorded() {
 		return false

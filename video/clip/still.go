@@ -24,7 +24,7 @@ func (j *cutting) runStill(ctx, journal context.Context, camera Camera, s span) 
 	if j.opt.Eye == nil || j.still.Path != "" {
 		return nil
 	}
-	rd := j.reader(camera, s.at)
+	rd := j.reader(camera, s.at, nil)
 	defer rd.Close()
 	u, p, err := rd.Next(ctx)
 	for errors.Is(err, ring.ErrOverrun) {

@@ -13,7 +13,8 @@ import (
 
 // cut writes the temporary file.
 func (j *cutting) cut(ctx context.Context, camera Camera, s span) (fact edge.ClipFact, err error) {
-	t := &taking{cutting: j, camera: camera, span: s, reader: j.reader(camera, s.from)}
+	t := &taking{cutting: j, camera: camera, span: s}
+	t.reader = j.reader(camera, s.from, t.patience)
 	defer t.close()
 	for done := false; !done; {
 		if done, err = t.read(ctx); err != nil {
@@ -57,9 +58,7 @@ func (t *taking) patience() time.Duration {
 
 // read takes the next unit; done says that the clip ends before it.
 func (t *taking) read(ctx context.Context) (done bool, err error) {
-	wait, cancel := context.WithTimeout(ctx, t.patience())
-	defer cancel()
-	u, p, err := t.reader.Next(wait)
+	u, p, err := t.reader.Next(ctx)
 	switch {
 	case errors.Is(err, ring.ErrOverrun):
 		t.gap = t.gap || t.file != nil

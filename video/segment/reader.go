@@ -42,6 +42,7 @@ type Reader struct {
 	sound  *video.AudioParams
 	skip   bool   // until the next keyframe: the beginning of the GOP is missing
 	begun  bool   // in the first GOP after that
+	ended  bool   // nothing more is written into the file: what is read now is read to its end
 	passed mark   // what was given by the ring already
 	lost   uint32 // known to be missing before the next unit
 
@@ -83,8 +84,15 @@ func (r *Reader) Next(ctx context.Context) (video.AccessUnit, video.Params, erro
 		}
 		rec, _, err := r.scan.next()
 		if err != nil {
-			if !r.over(err) {
+			if errors.Is(err, io.EOF) && r.live() {
 				return video.AccessUnit{}, video.Params{}, ErrEnd
+			}
+			if errors.Is(err, io.EOF) && !r.ended {
+				r.ended = true // the last pictures may have come between the end that was met and now
+				continue
+			}
+			if !errors.Is(err, io.EOF) {
+				r.miss()
 			}
 			r.Close()
 			continue
@@ -139,7 +147,7 @@ func (r *Reader) open(b *book, at int64) error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	r.file, r.head, r.raw, r.sound = f, h, nil, nil
+	r.file, r.head, r.raw, r.sound, r.ended = f, h, nil, nil, false
 	buf := r.scan.w.buf[:0]
 	r.scan = scanner{w: window{f: f, limit: func() int64 { return r.shelf.size(b) }, buf: buf, at: -1}, salt: h.salt, off: max(at, first)}
 	return nil
@@ -151,17 +159,12 @@ func (sh *shelf) size(b *book) int64 {
 	return b.bytes
 }
 
-// over says whether the file is read to its end, for good.
-func (r *Reader) over(err error) bool {
+// live says whether the file is still being written.
+func (r *Reader) live() bool {
 	s := r.shelf.store
 	s.mu.Lock()
-	live := r.book.live
-	s.mu.Unlock()
-	if !errors.Is(err, io.EOF) {
-		r.miss()
-		return true
-	}
-	return !live
+	defer s.mu.Unlock()
+	return r.book.live
 }
 
 // take makes a unit of a record; ok is false when there is none to give.

@@ -312,7 +312,7 @@ func TestFollowGoesOnInTheRing(t *testing.T) {
 	}
 	push(100)
 	follow := func(at edge.Stamp) *Follower {
-		f, err := r.s.Follow(cam, at, rg)
+		f, err := r.s.Follow(cam, at, rg, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,6 +346,90 @@ func TestFollowGoesOnInTheRing(t *testing.T) {
 	if late.disk.book != nil {
 		t.Error("the disk was read for what the ring has")
 	}
+}
+
+func TestFollowGoesOnInTheRingOfTheNextBoot(t *testing.T) {
+	r := newRig(t, nil)
+	r.clock.Advance(time.Hour)
+	r.push(20)
+	r.s.closeAll()
+	r.clock.Advance(time.Minute)
+	r.clock.Reboot("boot-2")
+	r.s = Open(r.opt)
+	rg := ring.New(ring.Options{Keep: time.Minute, LimitBytes: 1 << 20})
+	for range 20 { // in the ring, and not on disk yet
+		rg.Push(r.unit(r.n), r.p)
+		r.n++
+		r.clock.Advance(100 * time.Millisecond)
+	}
+	f, err := r.s.Follow(cam, r.sent[10].Arrival, rg, func() time.Duration { return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got []video.AccessUnit
+	for {
+		u, _, err := f.Next(t.Context())
+		if errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, u)
+	}
+	if n := numbers(got); !slices.Equal(n, upTo(10, 40)) {
+		t.Fatalf("got %v, want those on disk from 10 on and all of the ring", n)
+	}
+	if got[10].Lost == 0 {
+		t.Error("the hole between the boots is not told of")
+	}
+}
+
+// Patience is for pictures to come, not for the disk, however slow that is.
+func TestPatienceIsNotForTheDisk(t *testing.T) {
+	r := newRig(t, nil)
+	r.push(40)
+	r.s.step()
+	waited := 0
+	f, err := r.s.Follow(cam, edge.Stamp{Wall: r.sent[0].Arrival.Wall}, ring.New(ring.Options{Keep: time.Minute, LimitBytes: 1 << 20}), func() time.Duration { waited++; return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for n := range 40 {
+		if _, _, err := f.Next(t.Context()); err != nil {
+			t.Fatalf("picture %d: %v", n, err)
+		}
+	}
+	if waited != 0 {
+		t.Errorf("patience was asked for %d times while pictures came from disk", waited)
+	}
+	if _, _, err := f.Next(t.Context()); !errors.Is(err, context.DeadlineExceeded) || waited != 1 {
+		t.Errorf("got %v, patience asked for %d times", err, waited)
+	}
+}
+
+func TestTheLastPicturesOfAFileAreReadAlthoughItEndsMeanwhile(t *testing.T) {
+	r := newRig(t, nil)
+	r.push(18)
+	r.s.step()
+	rd, err := r.s.From(cam, edge.Stamp{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rd.Close()
+	got := readAll(t, rd)
+	limit, asked := rd.scan.w.limit, 0
+	rd.scan.w.limit = func() int64 {
+		n := limit()
+		if asked++; asked == 2 { // the reader has just met the end, and now more is written and the file ends
+			r.push(9)
+			r.s.closeAll()
+		}
+		return n
+	}
+	same(t, append(got, readAll(t, rd)...), r.sent)
 }
 
 func TestPTSGoOnAcrossARestartAndABoot(t *testing.T) {
