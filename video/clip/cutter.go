@@ -135,7 +135,7 @@ func (c *Cutter) reap() int {
 
 var (
 	validID  = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	tempFile = regexp.MustCompile(`^[0-9a-f]{32}\.j?tmp$`)
+	tempFile = regexp.MustCompile(`^[0-9a-f]{32}\.[jk]?tmp$`)
 )
 
 // sweep removes temporary files. It is called while no clip is wanted and none is being cut, so that none will take them up;
@@ -161,7 +161,7 @@ func (c *Cutter) runJob(ctx context.Context, job edge.ClipJob) {
 	defer func() {
 		if r := recover(); r != nil {
 			j.log.Error("clip broke the cutter", "err", r, "stack", string(debug.Stack()))
-			j.lose(ctx, "pictures that could not be written")
+			j.giveUp(ctx, "pictures that could not be written")
 		}
 	}()
 	if !validID.MatchString(string(job.ID)) {
@@ -171,8 +171,7 @@ func (c *Cutter) runJob(ctx context.Context, job edge.ClipJob) {
 	var lost *lostError
 	if err := j.run(ctx); errors.As(err, &lost) {
 		j.log.Warn("clip lost", "err", lost)
-		os.Remove(j.temp()) // best effort: sweep finds it otherwise
-		j.lose(ctx, lost.reason)
+		j.giveUp(ctx, lost.reason)
 	}
 }
 

@@ -283,7 +283,7 @@ func TestClipThatEndsWhileTheListIsReadIsNotBegunAgain(t *testing.T) {
 
 func TestLeftoversThatNobodyWantsGo(t *testing.T) {
 	dir := t.TempDir()
-	for _, ext := range []string{".tmp", ".jtmp"} {
+	for _, ext := range []string{".tmp", ".jtmp", ".ktmp"} {
 		if err := os.WriteFile(filepath.Join(dir, edge.NewID()+ext), []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ type cutting struct {
 	log *slog.Logger
 
 	still   edge.ClipFile // zero until there is one
+	left    *salvaged     // what an earlier run had, in kept; nil: nothing
 	reasons []string      // why the clip is not all that was asked for
 }
 
@@ -47,7 +48,14 @@ func (j *cutting) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.seal(ctx, fact)
+	if j.less(fact) {
+		return lostf("it was cut again, and is less than before")
+	}
+	if err := j.seal(ctx, j.temp(), fact); err != nil {
+		return err
+	}
+	os.Remove(j.kept()) // best effort: sweep finds it otherwise
+	return nil
 }
 
 // runBoth cuts the clip while the still goes ahead on its own: first of all. The still has as long as the clip is being cut, and
@@ -113,9 +121,9 @@ func (j *cutting) disk(err error) error {
 	return lostf("cannot write it: %v", err)
 }
 
-// seal makes the temporary file the clip and tells the journal.
-func (j *cutting) seal(ctx context.Context, fact edge.ClipFact) error {
-	if err := publish(j.temp(), j.final()); err != nil {
+// seal makes a temporary file the clip and tells the journal.
+func (j *cutting) seal(ctx context.Context, temp string, fact edge.ClipFact) error {
+	if err := publish(temp, j.final()); err != nil {
 		return j.disk(err)
 	}
 	edge.Crash("clip renamed before row")
@@ -153,34 +161,22 @@ func (j *cutting) resume(ctx context.Context) (done bool, err error) {
 	if err := j.adoptStill(ctx); err != nil {
 		return false, err
 	}
-	path := j.final()
-	_, err = os.Stat(path)
-	adopted := err == nil
-	if !adopted {
-		path = j.temp()
-	}
-	found, err := salvage(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	found, adopted, err := j.leftover(j.final())
 	if err != nil {
-		j.log.Warn("clip leftover is of no use", "err", err)
-		if err := os.Remove(path); err != nil {
-			return false, j.disk(err)
-		}
-		return false, nil
+		return false, err
 	}
-	if !adopted && j.again(found) {
+	if adopted {
+		if found.end.Duration() < j.job.To.Sub(found.note.First)-slack-time.Second {
+			j.reasons = append(j.reasons, "cut short by a restart of the gateway")
+		}
+		return true, j.ready(ctx, found.fact())
+	}
+	if err := j.keep(); err != nil || j.left == nil {
+		return false, err
+	}
+	if j.again(*j.left) {
 		j.log.Info("clip is cut again from what was recorded")
 		return false, nil
 	}
-	if !adopted || found.end.Duration() < j.job.To.Sub(found.note.First)-slack-time.Second {
-		j.reasons = append(j.reasons, "cut short by a restart of the gateway")
-	}
-	fact := edge.ClipFact{From: found.note.First, To: found.note.First.Add(found.end.Duration()),
-		Codec: found.codec, Audio: found.audio, Width: found.size.Width, Height: found.size.Height}
-	if adopted {
-		return true, j.ready(ctx, fact)
-	}
-	return true, j.seal(ctx, fact)
+	return true, j.sealLeft(ctx)
 }

@@ -1,6 +1,7 @@
 package clip
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -201,5 +202,44 @@ func TestAfterARestartARecordedClipIsCutWhole(t *testing.T) {
 				same(t, file.Path, between(pieces, 5*sec, 15*sec+1))
 			})
 		}
+	}
+}
+
+// What the disk has only seems to be all of it: between its oldest and its newest picture much is missing.
+func TestAClipThatIsCutAgainIsNeverLessThanWhatWasThere(t *testing.T) {
+	pieces := encoded(t, args(picture, x264)...)
+	const sec = time.Second
+	job := alarm(12*sec, 4*sec, 4*sec)
+	job.Cutting = true
+	whole := made(t, job)
+	half := whole[:len(whole)/2]
+	for name, c := range map[string]struct {
+		recorded time.Duration // until then, and again from 19 s on
+		left     map[string][]byte
+	}{
+		"shorter":                          {10 * sec, map[string][]byte{".tmp": whole}},
+		"lost":                             {2 * sec, map[string][]byte{".tmp": whole}},
+		"a second time, after more":        {10 * sec, map[string][]byte{".ktmp": whole, ".tmp": half}},
+		"a second time, after less":        {10 * sec, map[string][]byte{".ktmp": half, ".tmp": whole}},
+		"a second time, and none was left": {10 * sec, map[string][]byte{".ktmp": whole, ".tmp": nil}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := recording{t, t.TempDir()}
+			r.record(clock{c.recorded}, between(pieces, 0, c.recorded))
+			r.record(clock{20 * sec}, between(pieces, 19*sec, 20*sec))
+			dir := t.TempDir()
+			for ext, b := range c.left {
+				if err := os.WriteFile(filepath.Join(dir, string(job.ID)+ext), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fact, file, lost := r.cut(clock{30 * sec}, newRing(), job, dir)
+			if lost != "" || fact.Reason != "cut short by a restart of the gateway" {
+				t.Fatalf("lost %q, reason %q, want what was there", lost, fact.Reason)
+			}
+			if b, err := os.ReadFile(file.Path); err != nil || !bytes.Equal(b, whole) {
+				t.Errorf("the clip has %d bytes, %v, want the %d that were there", len(b), err, len(whole))
+			}
+		})
 	}
 }
