@@ -23,8 +23,8 @@ import (
 // troubles are what is said of the cameras that are no use. A camera that is not here plays.
 var troubles = map[string]string{
 	"mute":                   "no pictures|no answer",
-	"web-page":               "closed|EOF",
-	"hangs-up-at-once":       "closed|EOF",
+	"web-page":               "closed|ended at the other side",
+	"hangs-up-at-once":       "closed|ended at the other side",
 	"stalls-after-describe":  "no pictures|no answer",
 	"stalls-after-setup":     "no pictures|no answer",
 	"busy":                   "503",
@@ -52,7 +52,7 @@ var troubles = map[string]string{
 	"silent-from-the-start":  "no pictures",
 	"silent":                 "no pictures",
 	"stalls-in-a-picture":    "no pictures",
-	"drops-in-a-gop":         "closed|EOF",
+	"drops-in-a-gop":         "closed|ended at the other side",
 	"says-goodbye":           "no pictures|BYE",
 	"garbage":                ".",
 	"other-payload-type":     "no pictures|cannot be used",

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"sitewatch/edge"
 	"sitewatch/video"
 	"sitewatch/video/rtsptest"
@@ -131,4 +133,17 @@ func TestFrozenAndThawed(t *testing.T) {
 	}
 	frozen <- false
 	waitFor(t, "thawed", stillIs("thawed", "frozen", "thawed"))
+}
+
+// A camera that comes back after a while has its time for a first picture: what is old is not what it shows.
+func TestCameraThatComesBackIsNotFrozenAtOnce(t *testing.T) {
+	clock := edge.NewSystemClock()
+	c := &course{}
+	c.picture.Store(int64(clock.Now().Mono - time.Minute))
+	s := newSource(Options{Clock: clock}, c)
+	s.asm = newAssembler(video.H264, nil, nil, nil, func(video.AccessUnit, int64) {})
+	s.onPacket(&rtp.Packet{Header: rtp.Header{SequenceNumber: 1, SSRC: 7}, Payload: []byte{0x67, 1}})
+	if age := clock.Now().Mono - time.Duration(c.picture.Load()); age > noNewPicture {
+		t.Errorf("the newest picture is %v old by the first packet", age)
+	}
 }

@@ -206,7 +206,9 @@ func (s *Source) onPacket(p *rtp.Packet) {
 	}()
 	arrival := s.opt.Clock.Now()
 	s.course.packet.Store(int64(arrival.Mono))
-	if s.packets.Add(1) > 1 && p.SSRC != s.ssrc { // its encoder began anew (RFC 3550 §8.2)
+	if n := s.packets.Add(1); n == 1 { // a camera that was away has its time for a first picture
+		s.course.picture.Store(int64(arrival.Mono))
+	} else if p.SSRC != s.ssrc { // its encoder began anew (RFC 3550 §8.2)
 		s.seq = sequence{}
 		s.asm.loss(0)
 		s.line.connect()

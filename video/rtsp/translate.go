@@ -3,6 +3,7 @@ package rtsp
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -32,6 +33,11 @@ func translate(err error, secret string) error {
 		return edge.WithHint(errors.New("rtsp: camera does not send RTP this way"), "set transport of this camera to the other one of tcp and udp")
 	case errors.As(err, &status) && status.Code == base.StatusNotFound:
 		return edge.WithHint(errors.New("rtsp: camera does not know this path"), "check the path in the camera's address")
+	case errors.As(err, &status) && (status.Code == base.StatusServiceUnavailable || status.Code == base.StatusNotEnoughBandwidth || status.Code == base.StatusInternalServerError):
+		return edge.WithHint(fmt.Errorf("rtsp: camera answers %d %s", status.Code, safeText(errors.New(status.Message), secret)),
+			"see how many others look at this stream and how many the camera allows; if none does, switch the camera off and on")
+	case errors.Is(err, io.EOF):
+		return edge.WithHint(errors.New("rtsp: the connection was ended at the other side"), "if this goes on, check the port in the camera's address: what listens there may be no camera")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, new(liberrors.ErrClientRequestTimedOut)):
 		return edge.WithHint(fmt.Errorf("%w: it does not answer", ErrStalled), "check the port in the camera's address, and rtsp or rtsps; a camera that is busy may need to be switched off and on")
 	case errors.As(err, new(liberrors.ErrClientTCPTimeout)), errors.As(err, new(liberrors.ErrClientUDPTimeout)):
