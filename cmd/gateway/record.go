@@ -37,13 +37,13 @@ func segmentDir(g *config.Gateway) string { return filepath.Join(g.Data, "segmen
 
 // heldSpans are those of the clips that are still to be cut.
 func (b *box) heldSpans(ctx context.Context) ([]segment.Span, error) {
-	jobs, err := b.journal.WantedClips(ctx)
+	clips, err := b.journal.WantedSpans(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []segment.Span
-	for _, j := range jobs {
-		out = append(out, segment.Span{Camera: j.Camera, From: j.From, To: j.To})
+	for _, c := range clips {
+		out = append(out, segment.Span{Camera: c.Camera, From: c.From, To: c.To})
 	}
 	return out, nil
 }

@@ -62,6 +62,11 @@ func TestClipsBeyondTheBoundAreLostWithTheirAlarm(t *testing.T) {
 	if len(jobs) != wantedListed || jobs[0].Seq != wantedMost/100 {
 		t.Errorf("%d jobs from event %d on, want %d from the newest on", len(jobs), jobs[0].Seq, wantedListed)
 	}
+	spans, err := b.WantedSpans(t.Context())
+	must(t, err)
+	if len(spans) != wantedMost || spans[wantedMost-1].Camera != "door" {
+		t.Errorf("%d spans, want all %d", len(spans), wantedMost)
+	}
 	b.verify()
 }
 

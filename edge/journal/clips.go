@@ -73,6 +73,30 @@ func (j *Journal) WantedClips(ctx context.Context) ([]edge.ClipJob, error) {
 	return out, nil
 }
 
+// WantedSpans returns all clips that are neither ready nor lost, newest event first: they are bounded.
+func (j *Journal) WantedSpans(ctx context.Context) ([]edge.ClipRef, error) {
+	rows, err := j.read.QueryContext(ctx, `select id, camera, asked_from_ns, asked_to_ns
+		from clips where state in ('wanted', 'cutting') order by seq desc, camera limit ?`, wantedMost)
+	if err != nil {
+		return nil, fmt.Errorf("spans of wanted clips: %w", err)
+	}
+	defer rows.Close()
+	var out []edge.ClipRef
+	for rows.Next() {
+		var c edge.ClipRef
+		var from, to int64
+		if err := rows.Scan(&c.ID, &c.Camera, &from, &to); err != nil {
+			return nil, fmt.Errorf("spans of wanted clips: %w", err)
+		}
+		c.From, c.To = time.Unix(0, from).UTC(), time.Unix(0, to).UTC()
+		out = append(out, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("spans of wanted clips: %w", err)
+	}
+	return out, nil
+}
+
 // wantClip makes the row of a clip. full: too many wait already, and it must be lost once its event is in the chain. known:
 // there may be a row, which then only learns its event's new number.
 func (t *tx) wantClip(ctx context.Context, c edge.ClipRef, ev *edge.Event, known bool) (full bool, err error) {

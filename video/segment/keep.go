@@ -25,10 +25,15 @@ const (
 	blockBytes = 4096
 	// slackTime is how much longer than maxFileTime a file may be whose last GOP does not end; the rest of that is left out.
 	slackTime = 5 * time.Minute
+	// goneAtOnce is how many files go at a time when no camera is recorded any more: the disk has other work.
+	goneAtOnce = 4
 )
 
 // runKeeping mends what a power cut left, and deletes what is too much.
 func (s *Store) runKeeping(ctx context.Context) error {
+	if over, _ := s.over(); over && s.retired() {
+		s.opt.Log.Info("segment: no camera is recorded any more, what was recorded is deleted", "bytes", s.Bytes())
+	}
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
 	for {
@@ -176,13 +181,13 @@ func (s *Store) clear(ctx context.Context, short int64) (cleared int64) {
 		}
 	}
 	spans = s.withHolds(spans)
-	for ctx.Err() == nil {
+	for n := 0; ctx.Err() == nil; n++ {
 		over, only := s.over()
 		if !over && cleared >= short {
 			return cleared
 		}
 		v, ok := s.victim(spans, only)
-		if !ok {
+		if !ok || s.retired() && cleared >= short && (n >= goneAtOnce || !v.held.IsZero()) {
 			return cleared
 		}
 		n, err := s.remove(v)
@@ -194,6 +199,9 @@ func (s *Store) clear(ctx context.Context, short int64) (cleared int64) {
 	}
 	return cleared
 }
+
+// retired says that no camera is recorded any more: all that is there is too much, but for what is held.
+func (s *Store) retired() bool { return len(s.opt.Cameras) == 0 }
 
 // over says whether there is too much, and of which camera alone; nil: of all together.
 func (s *Store) over() (bool, *shelf) {
@@ -210,11 +218,11 @@ func (s *Store) over() (bool, *shelf) {
 		}
 		all += n
 	}
-	return s.opt.LimitBytes > 0 && all > s.opt.LimitBytes, nil
+	return s.opt.LimitBytes > 0 && all > s.opt.LimitBytes || s.retired() && all > 0, nil
 }
 
 // victim chooses the oldest file that nobody holds. Of held ones, which go last, the one goes whose oldest hold is the newest: the first
-// alarm keeps its pictures longest. Holds may keep half of what is allowed; those beyond count as none.
+// alarm keeps its pictures longest. Holds may keep half of what is allowed, when that is bounded; those beyond count as none.
 func (s *Store) victim(spans []Span, only *shelf) (victim, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +252,7 @@ func (s *Store) victim(spans []Span, only *shelf) (victim, bool) {
 	byNumber := func(a, b victim) int { return cmp.Compare(a.b.number, b.b.number) }
 	byHold := func(a, b victim) int { return cmp.Or(b.held.Compare(a.held), byNumber(a, b)) }
 	switch {
-	case len(held) > 0 && (len(free) == 0 || heldBytes > limit/2):
+	case len(held) > 0 && (len(free) == 0 || limit > 0 && !s.retired() && heldBytes > limit/2):
 		return slices.MinFunc(held, byHold), true
 	case len(free) > 0:
 		return slices.MinFunc(free, byNumber), true

@@ -157,6 +157,62 @@ func TestHoldsAreBounded(t *testing.T) {
 	}
 }
 
+// Without a limit nothing is half of it: what nobody holds goes first when the disk asks for room.
+func TestHeldFilesGoLastWithoutALimit(t *testing.T) {
+	free := int64(1 << 30)
+	r := newRig(t, func(o *Options) {
+		o.LimitBytes, o.MinFreeBytes = 0, 100<<20
+		o.Free = func(string) (int64, int64, error) { return free, 1 << 40, nil }
+	})
+	r.size = 20_000
+	from := r.clock.Now().Wall
+	r.s.Hold(Span{cam, from, from})
+	for range 4 {
+		r.pushAs(cam, 20)
+		r.s.closeAll()
+	}
+	if st, _ := r.s.Status(cam); st.Dropped != 0 || st.Files != 4 {
+		t.Fatalf("status is %+v, want 4 files of all that came", st)
+	}
+	free = 100<<20 - 1
+	r.s.makeRoom(t.Context())
+	if st, _ := r.s.Status(cam); st.Deleted != 1 || !st.Oldest.Equal(from) {
+		t.Errorf("status is %+v, want that another file went than the held", st)
+	}
+}
+
+func TestAllFilesGoWhenNoCameraIsRecordedAnyMore(t *testing.T) {
+	for _, limit := range []int64{0, 1 << 30} {
+		r := newRig(t, nil)
+		r.size = 20_000
+		from := r.clock.Now().Wall
+		for range 2 * goneAtOnce {
+			r.pushAs(cam, 10)
+			r.s.closeAll()
+		}
+		files := len(r.files(".seg"))
+		held := []Span{{cam, from, from}}
+		r.opt.Cameras, r.opt.LimitBytes = nil, limit
+		r.opt.Held = func(context.Context) ([]Span, error) { return held, nil }
+		r.s = Open(r.opt)
+		r.s.makeRoom(t.Context())
+		if n := len(r.files(".seg")); n != files-goneAtOnce {
+			t.Errorf("limit %d: %d of %d files are left, want all but %d", limit, n, files, goneAtOnce)
+		}
+		for range 3 {
+			r.s.makeRoom(t.Context())
+		}
+		if got := r.got(edge.Stamp{}); len(got) == 0 || !got[0].Arrival.Wall.Equal(from) {
+			t.Fatalf("limit %d: what a clip waits for was deleted", limit)
+		}
+		held = nil
+		r.s.makeRoom(t.Context())
+		if n := len(r.files(".seg")); n != 0 {
+			t.Errorf("limit %d: %d files are left", limit, n)
+		}
+	}
+}
+
 func TestNothingIsDeletedWhileNobodyKnowsWhatIsHeld(t *testing.T) {
 	r := newRig(t, func(o *Options) {
 		o.LimitBytes = 2 << 20

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +42,7 @@ type shelf struct {
 }
 
 // Open looks which files there are, by their names alone, and writes nothing: neither many files nor a disk that fails keep a box from
-// starting. A directory that cannot be read is empty until Run can read it.
+// starting. A directory that cannot be read counts as empty until the next start.
 func Open(opt Options) *Store {
 	if opt.MinFreeBytes <= 0 {
 		opt.MinFreeBytes = minFreeBytes
@@ -56,9 +57,13 @@ func Open(opt Options) *Store {
 	for _, id := range slices.Sorted(maps.Keys(opt.Cameras)) {
 		sh := s.newShelf(id)
 		sh.opt = opt.Cameras[id]
-		share := opt.LimitBytes / int64(len(opt.Cameras))
+		limit := opt.LimitBytes
+		if limit <= 0 {
+			limit = math.MaxInt64
+		}
+		share := limit / int64(len(opt.Cameras))
 		if sh.opt.LimitBytes > 0 {
-			share = min(sh.opt.LimitBytes, opt.LimitBytes)
+			share = min(sh.opt.LimitBytes, limit)
 		}
 		sh.w = newWriter(min(pendingBytes, pendingBytesAll/int64(len(opt.Cameras))))
 		sh.target, sh.most = min(max(share/8, minFileBytes), maxFileBytes), min(max(share/2, minFileBytes), 4*maxFileBytes)
