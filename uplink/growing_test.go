@@ -136,7 +136,7 @@ func TestClipIsAtTheSOCWhileItIsCut(t *testing.T) {
 func TestClipsThatGrowTakeTurns(t *testing.T) {
 	s := newStation(t)
 	f, g := newFiles(t), newGrowth(t)
-	ids, all := make([]edge.ClipID, 12), make([][]byte, 12) // more than the SOC keeps at hand
+	ids, all := make([]edge.ClipID, 40), make([][]byte, 40) // more than the SOC keeps at hand
 	for i := range ids {
 		ids[i] = clipID()
 	}
@@ -146,7 +146,7 @@ func TestClipsThatGrowTakeTurns(t *testing.T) {
 	total := len(old)
 	for range 4 {
 		for i, id := range ids {
-			piece := noise(5_000 + 1_000*i)
+			piece := noise(2_000 + 100*i)
 			all[i] = append(all[i], piece...)
 			total += len(piece)
 			g.append(t, id, edge.Seq(2+i%3), piece)

@@ -22,8 +22,9 @@ const (
 	tidyEvery = 24 * time.Hour     // how often the folder is gone through
 	partMost  = 7 * 24 * time.Hour // how old a part may be of which nothing has come since
 	partExt   = ".part"
-	growExt   = ".grow" + partExt // of a clip that came while it was being cut
-	growAhead = 32 << 20          // bytes that a clip which is being cut is thought to lack
+	growExt   = ".grow" + partExt     // of a clip that came while it was being cut
+	oldExt    = ".grow.old" + partExt // of a clip of which another film came before it was complete: the longest of those
+	growAhead = 32 << 20              // bytes that a clip which is being cut is thought to lack
 	badExt    = ".bad"
 )
 
@@ -79,12 +80,27 @@ func (s *store) reserve(in *incoming) (old *incoming, err error) {
 	if uint64(promised) > room {
 		return nil, errFull
 	}
-	// A box that is broken, or worse, may not take the room from all others. One file of the largest size is always its own.
-	if most := max(wire.MaxClipBytes, (s.kept.total()+int64(room))/2); s.kept[in.site]+own > most {
+	if s.kept[in.site]+own > s.most(room) {
 		return nil, errShare
+	}
+	if old == nil {
+		s.files[in.site]++
 	}
 	s.open[in.final] = in
 	return old, nil
+}
+
+// most is how much one site may have: a box that is broken, or worse, may not take the room from all others. One file of the
+// largest size is always its own. mu is held.
+func (s *store) most(room uint64) int64 {
+	return max(wire.MaxClipBytes, (s.kept.total()+int64(room))/2)
+}
+
+// over says whether a site has more than it may.
+func (s *store) over(site edge.SiteID, room uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept[site] > s.most(room)
 }
 
 // count adds to what a site has.
@@ -132,7 +148,7 @@ func (s *store) tidy(ctx context.Context, clips ledger.Ledger, now time.Time) (r
 			if err != nil {
 				return err
 			}
-			grown := strings.HasSuffix(d.Name(), growExt)
+			grown := strings.HasSuffix(d.Name(), growExt) || strings.HasSuffix(d.Name(), oldExt)
 			if grown || !strings.HasSuffix(d.Name(), partExt) && fi.ModTime().Before(now) { // otherwise it is in fresh
 				found[site] += fi.Size()
 			}
@@ -165,14 +181,14 @@ func (s *store) tidy(ctx context.Context, clips ledger.Ledger, now time.Time) (r
 }
 
 // abandoned says that no box will go on with a part: nothing has come of it for long, or the ledger says that the clip is lost
-// or, when it is of the clip itself, ready. What came of a clip while it was being cut goes in the last case only: it may be all
-// that there will ever be.
+// or, when it is of the clip itself, ready. What came of a clip while it was being cut may be all that there will ever be: it goes
+// when the clip is ready, or long lost.
 func (s *store) abandoned(ctx context.Context, clips ledger.Ledger, name string, age time.Duration) (bool, error) {
 	id, rest, _ := strings.Cut(name, ".")
 	if !wire.ValidID(id) {
 		return false, nil // not ours
 	}
-	grown := strings.HasSuffix(rest, strings.TrimPrefix(growExt, "."))
+	grown := strings.HasSuffix(name, growExt) || strings.HasSuffix(name, oldExt)
 	if age > partMost && !grown {
 		return true, nil
 	}
@@ -183,7 +199,7 @@ func (s *store) abandoned(ctx context.Context, clips ledger.Ledger, name string,
 	if err != nil {
 		return false, err
 	}
-	return c.State == ledger.ClipLost && !grown || c.State == ledger.ClipReady && strings.HasPrefix(rest, "mp4."), nil
+	return c.State == ledger.ClipLost && (!grown || age > partMost) || c.State == ledger.ClipReady && strings.HasPrefix(rest, "mp4."), nil
 }
 
 // removePart removes a part that is not open.

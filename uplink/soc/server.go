@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,6 +108,10 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{trusted: reads, o: o, ca: ca, claims: claims, boxes: known, hub: newHub(), store: st, repeats: repeats{clock: o.Clock}, live: live{stay: guestStay}, metrics: newMetrics(), grpcm: grpcprom.NewServerMetrics()}
+	st.aside = func(site edge.SiteID, final string, kept, gone int64) {
+		s.repeats.say(o.Log.Warn, "aside "+final, "a box sends another film of a clip that is not stored; the longest stays until it is",
+			"site", site, "clip", strings.TrimSuffix(filepath.Base(final), ".mp4"), "kept", kept, "gone", gone)
+	}
 	for _, c := range append(s.metrics.all(), s.grpcm) {
 		if err := o.Registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)

@@ -494,6 +494,8 @@ func TestCommandGoesDownAndOutcomeComesBack(t *testing.T) {
 type rawUpload struct {
 	t testing.TB
 	s grpc.BidiStreamingClient[wire.UploadRequest, wire.UploadReply]
+
+	arriving func() string // the file that the SOC shows, for tests of it
 }
 
 func (c *centre) upload(cert tls.Certificate) *rawUpload {
@@ -504,7 +506,7 @@ func (c *centre) upload(cert tls.Certificate) *rawUpload {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return &rawUpload{c.t, s}
+	return &rawUpload{t: c.t, s: s}
 }
 
 func offerOf(id edge.ClipID, data []byte) *wire.Offer {

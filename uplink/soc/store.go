@@ -39,8 +39,12 @@ type store struct {
 	mu    sync.Mutex
 	open  map[string]*incoming // by final path: the newest stream that offers a file has it
 	wrong map[string]int       // files that came with a wrong digest, how often
+	files map[edge.SiteID]int  // how many of them each site has
 	kept  usage                // files that are complete, and what has come of clips that grow
 	fresh usage                // what of it has come since the present count of all began
+
+	// aside is told what was kept when another film of the clip came, and what went; it may be called with locks held.
+	aside func(site edge.SiteID, final string, kept, gone int64)
 }
 
 var (
@@ -58,7 +62,8 @@ func openStore(dir string, free uint64) (*store, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("open clips: %w", err)
 	}
-	s := &store{dir: dir, free: free, open: map[string]*incoming{}, wrong: map[string]int{}, kept: usage{}, fresh: usage{}}
+	s := &store{dir: dir, free: free, open: map[string]*incoming{}, wrong: map[string]int{},
+		files: map[edge.SiteID]int{}, kept: usage{}, fresh: usage{}, aside: func(edge.SiteID, string, int64, int64) {}}
 	s.avail = s.statfs
 	return s, nil
 }
@@ -115,7 +120,13 @@ func (s *store) begin(o offered) (in *incoming, done bool, err error) {
 		}
 	}
 	in = &incoming{st: s, site: o.site, final: o.final, size: o.size, want: o.want, growing: o.growing, sum: sha256.New()}
-	in.part = s.partOf(o)
+	in.mu.Lock() // whoever takes over from this one waits until it can be closed
+	defer in.mu.Unlock()
+	part, another, err := partOf(o)
+	if err != nil {
+		return nil, false, err
+	}
+	in.part = part
 	in.grown = strings.HasSuffix(in.part, growExt)
 	in.left.Store(in.rest())
 	if fi, err := os.Stat(in.part); err == nil && fi.Size() <= o.size && !o.growing {
@@ -128,28 +139,32 @@ func (s *store) begin(o offered) (in *incoming, done bool, err error) {
 	if old != nil {
 		old.close()
 	}
-	s.sweep(o.final, in.part)
+	opened := in
 	defer func() {
 		if err != nil {
-			s.forget(in)
-			in = nil
+			s.forget(opened)
 		}
 	}()
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.f, err = os.OpenFile(in.part, os.O_CREATE|os.O_RDWR, 0o640); err != nil {
-		return in, false, err
+	if another {
+		if err = s.setAside(o.site, o.final, o.final+growExt); err != nil {
+			return nil, false, err
+		}
 	}
-	if err = in.resume(o.anew); err != nil {
+	s.sweep(in)
+	if in.f, err = os.OpenFile(in.part, os.O_CREATE|os.O_RDWR, 0o640); err != nil {
+		return nil, false, err
+	}
+	if err = in.resume(); err != nil {
 		in.f.Close()
 		in.f = nil
-		return in, false, err
+		return nil, false, err
 	}
 	return in, false, nil
 }
 
-// resume reads what there is of the part, as far as it is of use.
-func (in *incoming) resume(anew bool) error {
+// resume reads what there is of the part, as far as it is of use. What came while the clip was being cut is not shortened before
+// the clip is stored.
+func (in *incoming) resume() error {
 	fi, err := in.f.Stat()
 	if err != nil {
 		return err
@@ -157,21 +172,12 @@ func (in *incoming) resume(anew bool) error {
 	have := fi.Size()
 	if in.grown {
 		in.counted = have
-	}
-	if anew || have > in.size {
-		keep := int64(0)
-		if in.grown && !in.growing && !anew { // the box was killed, and has less than it had sent
-			keep = in.size
-		}
-		if err := in.f.Truncate(keep); err != nil {
+	} else if have > in.size {
+		if err := in.f.Truncate(0); err != nil {
 			return err
 		}
-		if in.grown {
-			in.st.count(in.site, keep-have)
-			in.counted = keep
-		}
 	}
-	if in.offset, err = io.Copy(in.sum, in.f); err != nil {
+	if in.offset, err = io.Copy(in.sum, io.LimitReader(in.f, in.most())); err != nil {
 		return err
 	}
 	in.left.Store(in.rest())
@@ -187,14 +193,18 @@ func (in *incoming) rest() int64 {
 	return in.size - in.offset
 }
 
-// sweep removes parts of other files that were offered under the same name.
-func (s *store) sweep(final, keep string) {
-	parts, err := filepath.Glob(final + ".*" + partExt)
+// sweep puts aside what there is of other films under the same name, and removes parts of other stills.
+func (s *store) sweep(in *incoming) {
+	parts, err := filepath.Glob(in.final + ".*" + partExt)
 	if err != nil {
 		return // the pattern is ours: ids have no wildcards
 	}
 	for _, p := range parts {
-		if p != keep {
+		switch {
+		case p == in.part, p == in.final+growExt, p == in.final+oldExt:
+		case strings.HasSuffix(in.final, ".mp4"):
+			_ = s.setAside(in.site, in.final, p) // if it cannot be, it stays
+		default:
 			os.Remove(p)
 		}
 	}
@@ -213,6 +223,8 @@ func (in *incoming) write(offset int64, data []byte) (int64, error) {
 	if in.offset-in.asked >= askEvery {
 		if room, err := in.st.room(); err != nil || room == 0 {
 			return in.offset, cmp.Or(err, errFull)
+		} else if in.growing && in.st.over(in.site, room) { // of a complete file all has been promised
+			return in.offset, errShare
 		}
 		in.asked = in.offset
 	}
@@ -245,17 +257,21 @@ func (in *incoming) finish() error {
 	defer in.st.forget(in)
 	if !bytes.Equal(in.sum.Sum(nil), in.want[:]) {
 		f.Close()
-		os.Remove(in.part)
-		in.st.count(in.site, -in.counted)
+		in.fail()
 		return errDigest
 	}
-	err := f.Sync()
+	var err error
+	if in.counted > in.size { // the box was killed, and has less than it had sent
+		err = f.Truncate(in.size)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		os.Remove(in.part) // after a failed fsync nobody knows what is on the disk
-		in.st.count(in.site, -in.counted)
+		in.fail() // after a failed fsync nobody knows what is on the disk
 		return err
 	}
 	edge.Crash("soc digest checked before rename")
@@ -263,7 +279,16 @@ func (in *incoming) finish() error {
 		return err
 	}
 	in.st.count(in.site, in.size-in.counted)
+	in.st.dropAside(in.site, in.final)
 	return nil
+}
+
+// fail takes the part out of the way of the next try.
+func (in *incoming) fail() {
+	if !in.grown || in.st.setAside(in.site, in.final, in.part) != nil {
+		os.Remove(in.part)
+		in.st.count(in.site, -in.counted)
+	}
 }
 
 // most is how large the file may become.
@@ -290,6 +315,9 @@ func (s *store) forget(in *incoming) {
 	defer s.mu.Unlock()
 	if s.open[in.final] == in {
 		delete(s.open, in.final)
+		if s.files[in.site]--; s.files[in.site] == 0 {
+			delete(s.files, in.site)
+		}
 	}
 }
 

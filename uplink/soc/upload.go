@@ -227,7 +227,7 @@ func (u *receiving) chunk(c *wire.Chunk) error {
 		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, errTaken):
 		return status.Error(codes.Aborted, err.Error())
-	case errors.Is(err, errFull):
+	case errors.Is(err, errFull), errors.Is(err, errShare):
 		u.in.close()
 		u.in = nil
 		return u.refuse("full", err.Error(), true)
