@@ -18,6 +18,9 @@ import (
 // fileTimeout is how long one answer with a part of a clip may take; a player asks again from where it was.
 const fileTimeout = 10 * time.Minute
 
+// growingFor is how long after its last byte a clip is still said to grow: of a box that is destroyed nobody says that it is over.
+const growingFor = time.Minute
+
 type clip struct {
 	ID     edge.ClipID      `json:"id"`
 	Site   edge.SiteID      `json:"site"`
@@ -30,7 +33,7 @@ type clip struct {
 	Bytes  int64            `json:"bytes"`
 	SHA256 edge.HexBytes    `json:"sha256"`
 
-	Growing bool   `json:"growing"` // the box is still cutting it
+	Growing bool   `json:"growing"` // the box is still cutting it, as far as is known
 	Codec   string `json:"codec"`   // h264 or h265
 	Mime    string `json:"mime"`    // as a browser is asked whether it plays it
 }
@@ -84,7 +87,7 @@ func (a *API) describe(w http.ResponseWriter, c *ledger.Clip) {
 	}
 	reply(w, http.StatusOK, clip{ID: c.ID, Site: c.Site, Camera: c.Camera, Event: eventRef{c.Journal, c.Seq}, From: stamp(c.From),
 		To: stamp(c.To), State: c.State, Reason: c.Reason, Bytes: bytes, SHA256: c.SHA256, Codec: f.codec, Mime: f.mime,
-		Growing: c.State == ledger.ClipUploading && len(c.FactSHA) == 0})
+		Growing: c.State == ledger.ClipUploading && len(c.FactSHA) == 0 && a.o.Clock.Now().Wall.Sub(f.came) < growingFor})
 }
 
 // file serves a finished file, with ranges. Its bytes never change under an id.

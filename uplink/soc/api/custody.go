@@ -30,6 +30,7 @@ type looks struct {
 type look struct {
 	who, address, action string
 	clip                 edge.ClipID
+	digest               string // empty while the clip is on its way
 }
 
 // again says whether l was there within sameLook, and remembers it.
@@ -44,6 +45,13 @@ func (s *looks) again(l look, now time.Duration) bool {
 	}
 	s.seen[l] = now
 	return false
+}
+
+// forget makes the next look like l one of its own again.
+func (s *looks) forget(l look) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, l)
 }
 
 // looked writes into the custody log that somebody gets a file. There are no accounts yet: a name is what the proxy in front says. A
@@ -65,6 +73,7 @@ func (a *API) looked(r *http.Request, c *ledger.Clip, part edge.FilePart) {
 			l.action = ledger.ViewedClip
 		}
 	}
+	l.digest = string(digest)
 	now := a.o.Clock.Now()
 	if a.looks.again(l, now.Mono) {
 		return
@@ -73,6 +82,7 @@ func (a *API) looked(r *http.Request, c *ledger.Clip, part edge.FilePart) {
 	defer cancel()
 	err := a.o.Ledger.Note(ctx, ledger.CustodyEntry{Site: c.Site, At: now.Wall, Who: l.who, Address: l.address, Action: l.action, Clip: c.ID, Digest: digest})
 	if err != nil {
+		a.looks.forget(l) // a player asks again soon
 		a.o.Log.Error("who has looked at a file is not in the custody log", "site", c.Site, "clip", c.ID, "who", l.who, "address", l.address, "err", err)
 	}
 }

@@ -7,13 +7,15 @@ import (
 	"io"
 	"math/bits"
 	"strings"
+	"time"
 )
 
 // film is what the boxes of an MP4 file say (ISO/IEC 14496-12). It is read from what a box has sent: nothing of it is trusted.
 type film struct {
 	playable int64 // up to the end of the last whole fragment
 	codec    string
-	mime     string // with the codecs of RFC 6381, as a browser is asked whether it plays it; "" when it is not known
+	came     time.Time // when the last of the file came
+	mime     string    // with the codecs of RFC 6381, as a browser is asked whether it plays it; "" when it is not known
 }
 
 const (

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
+	"time"
 
 	"sitewatch/edge"
 	"sitewatch/uplink/soc/ledger"
@@ -38,7 +40,9 @@ func filmOf(path string, whole bool) film {
 	if err != nil {
 		return film{}
 	}
-	return readFilm(f, fi.Size(), whole)
+	film := readFilm(f, fi.Size(), whole)
+	film.came = fi.ModTime()
+	return film
 }
 
 // arriving serves what has come of a clip so far: whole fragments, with ranges. There may be more at the next request, and
@@ -94,7 +98,7 @@ func (a *API) preview(w http.ResponseWriter, r *http.Request, c *ledger.Clip) {
 		a.trouble(w, r, err)
 		return
 	}
-	f, err := a.o.Previews.Of(r.Context(), c.ID, path, size)
+	f, size, err := a.previewOf(r, c.ID, path, size, whole)
 	for known, code := range map[error]int{preview.ErrMissing: http.StatusNotImplemented, preview.ErrBusy: http.StatusServiceUnavailable,
 		preview.ErrFull: http.StatusInsufficientStorage, preview.ErrTimeout: http.StatusServiceUnavailable, preview.ErrUnplayable: http.StatusUnprocessableEntity} {
 		if errors.Is(err, known) {
@@ -117,4 +121,24 @@ func (a *API) preview(w http.ResponseWriter, r *http.Request, c *ledger.Clip) {
 	w.Header().Set("Content-Disposition", fmt.Sprintf(`inline; filename="%s.preview.mp4"`, c.ID))
 	w.Header().Set("ETag", fmt.Sprintf(`"preview-%s-%d"`, c.ID, size))
 	content(w, r, f)
+}
+
+// previewFresh is how old the preview of a clip that grows becomes before whoever begins to play it gets another.
+const previewFresh = 10 * time.Second
+
+// previewOf opens the preview of a clip, and says of how many of its bytes it is. A player asks for one film in many ranges: while
+// the clip grows they are of the same preview.
+func (a *API) previewOf(r *http.Request, id edge.ClipID, path string, size int64, whole bool) (*os.File, int64, error) {
+	if !whole {
+		f, of, made := a.o.Previews.Newest(id)
+		if f != nil {
+			asked := r.Header.Get("Range")
+			if asked != "" && !strings.HasPrefix(asked, "bytes=0-") || a.o.Clock.Now().Wall.Sub(made) < previewFresh {
+				return f, of, nil
+			}
+			f.Close()
+		}
+	}
+	f, err := a.o.Previews.Of(r.Context(), id, path, size)
+	return f, size, err
 }

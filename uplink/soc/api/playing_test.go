@@ -178,6 +178,16 @@ func TestClipIsServedWhileItGrows(t *testing.T) {
 	if code, _, body := f.do("GET", path, map[string]string{"Range": "bytes=100-", "If-Range": fmt.Sprintf(`"%s-%d"`, id, 5)}, ""); code != 200 || int64(len(body)) != last {
 		t.Errorf("status %d, %d bytes", code, len(body))
 	}
+	// Of a box that is destroyed nothing comes any more, and nobody says so.
+	for age, want := range map[time.Duration]bool{2 * growingFor: false, 0: true} {
+		when := time.Now().Add(-age)
+		if err := os.Chtimes(part, when, when); err != nil {
+			t.Fatal(err)
+		}
+		if c := f.described(id); c.Growing != want || c.Bytes != last {
+			t.Errorf("nothing has come for %v: got %+v", age, c)
+		}
+	}
 	// Lost: what came of it is all that there is.
 	f.event(edge.Event{Kind: edge.KindClipLost, Clip: &edge.ClipFact{ID: id, Camera: "door", Reason: "the disk broke"}})
 	if c := f.described(id); c.State != ledger.ClipLost || c.Growing || c.Bytes != last {
@@ -237,6 +247,54 @@ func TestPreview(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(f.clips, "previews", "*")); len(left) > 0 {
 		t.Errorf("%v stay", left)
+	}
+}
+
+// A player asks for one film in many ranges: while the clip grows, they are of one preview.
+func TestPreviewOfAClipThatGrows(t *testing.T) {
+	f := newFront(t)
+	film := makeFilm(t, "-map", "0", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+	id := edge.ClipID(edge.NewID())
+	path, part := "/api/v1/clips/"+string(id)+".preview.mp4", filepath.Join(f.clips, string(id)+".part")
+	seq := f.event(edge.Event{Kind: edge.KindIntruder, Clips: []edge.ClipRef{{ID: id, Camera: "door", From: at(0), To: at(1)}}})
+	if _, err := f.led.ClipOffered(t.Context(), ledger.ClipOffer{Site: "0417", ID: id, Part: edge.PartClip, Camera: "door", Journal: f.id, Seq: seq}); err != nil {
+		t.Fatal(err)
+	}
+	f.previews(preview.Options{})
+	if err := os.WriteFile(part, film[:len(film)*2/3], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, head, first := f.do("GET", path, map[string]string{"Range": "bytes=0-"}, "")
+	if code != 206 {
+		t.Fatalf("got %d %s", code, first)
+	}
+	if err := os.WriteFile(part, film, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	same := func(when, asked string, from int) {
+		t.Helper()
+		h := map[string]string{}
+		if asked != "" {
+			h["Range"] = asked
+		}
+		if _, again, body := f.do("GET", path, h, ""); body != first[from:] || again.Get("ETag") != head.Get("ETag") {
+			t.Errorf("%s, %q: got %s and %d bytes, want %s and %d", when, asked, again.Get("ETag"), len(body), head.Get("ETag"), len(first)-from)
+		}
+	}
+	same("at once", "", 0)
+	same("at once", "bytes=0-", 0)
+	same("at once", "bytes=100-", 100)
+	made, err := filepath.Glob(filepath.Join(f.clips, "previews", "*"))
+	if err != nil || len(made) != 1 {
+		t.Fatal(made, err)
+	}
+	old := time.Now().Add(-2 * previewFresh)
+	if err := os.Chtimes(made[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	same("later", "bytes=100-", 100)
+	if _, again, body := f.do("GET", path, map[string]string{"Range": "bytes=0-"}, ""); len(body) <= len(first) || again.Get("ETag") == head.Get("ETag") {
+		t.Errorf("who begins anew gets %d bytes, want more than %d", len(body), len(first))
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,6 +123,38 @@ func (m *Maker) Of(ctx context.Context, id edge.ClipID, clip string, size int64)
 			return nil, w.err
 		}
 	}
+}
+
+// Newest opens the preview that there is of a clip, of its first size bytes, and says when it was made or last opened by Of. It makes
+// none: f is nil. The caller closes it.
+func (m *Maker) Newest(id edge.ClipID) (f *os.File, size int64, made time.Time) {
+	if !edge.ValidID(string(id)) {
+		return nil, 0, time.Time{}
+	}
+	names, err := filepath.Glob(filepath.Join(m.o.Dir, string(id)+"-*.mp4"))
+	if err != nil {
+		return nil, 0, time.Time{}
+	}
+	for _, name := range names { // one, but for the moment in which it is replaced
+		n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(name), string(id)+"-"), ".mp4"), 10, 64)
+		if err != nil || n < size {
+			continue
+		}
+		g, err := os.Open(name)
+		if err != nil {
+			continue
+		}
+		fi, err := g.Stat()
+		if err != nil {
+			g.Close()
+			continue
+		}
+		if f != nil {
+			f.Close()
+		}
+		f, size, made = g, n, fi.ModTime()
+	}
+	return f, size, made
 }
 
 // claim returns the work on a preview; mine says that the caller is to do it.

@@ -90,7 +90,7 @@ export class Clips {
   // drawMark says what the video is, beside the clip itself: not over yet, or no evidence.
   drawMark(c) {
     const playing = this.video?.isConnected === true;
-    const text = !playing ? "" : this.preview ? "Preview, made by the SOC" : this.growing && !over(c) ? "Live" : "";
+    const text = !playing ? "" : this.preview ? "Preview, made by the SOC" : this.growing && c?.growing ? "Live" : "";
     this.mark.hidden = text === "";
     this.mark.dataset.kind = this.preview ? "preview" : "live";
     const parts = [text];
