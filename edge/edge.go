@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
+	"unicode"
 )
 
 // Identities. All but Seq are compared byte by byte; those that come from configuration match [ValidID].
@@ -49,6 +51,17 @@ type HintError struct {
 
 func (e *HintError) Error() string { return fmt.Sprintf("%v: %s", e.Err, e.Hint) }
 func (e *HintError) Unwrap() error { return e.Err }
+
+// Printable is s without what a terminal takes for a command or turns the order of letters with: a ? stands for each. Text from
+// elsewhere goes through it before a person sees it.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
 
 // WithHint adds to err what a person can do about it; nil stays nil.
 func WithHint(err error, hint string) error {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sitewatch/edge"
 	"sitewatch/edge/config"
 )
 
@@ -57,22 +58,31 @@ func Run(ctx context.Context, name, description string, commands any, args []str
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v (%s --help lists the commands)\n", name, err, name)
+		fmt.Fprintf(stderr, "%s: %s (%s --help lists the commands)\n", name, clean(err), name)
 		return ExitConfig
 	}
 	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
 		var bad ConfigError
 		if errors.As(err, &bad) {
-			fmt.Fprint(stderr, bad.Error())
+			fmt.Fprintln(stderr, strings.TrimSuffix(clean(bad), "\n"))
 			return ExitConfig
 		}
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		fmt.Fprintf(stderr, "%s: %s\n", name, clean(err))
 		if errors.As(err, new(ArgumentError)) {
 			return ExitConfig
 		}
 		return ExitFailed
 	}
 	return 0
+}
+
+// clean is what err says, in lines that are safe to print: it may quote a file from anybody.
+func clean(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, l := range lines {
+		lines[i] = edge.Printable(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // ConfigError is what a person has to put right before anything is started; the exit status is ExitConfig.

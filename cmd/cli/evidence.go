@@ -59,8 +59,10 @@ func ProveEvidence(ctx context.Context, o io.Writer, path, ca string) (evidence.
 	if err != nil {
 		return evidence.Report{}, err
 	}
-	fsys, closer, err := evidence.Open(path)
+	fsys, closer, err := evidence.Open(ctx, path)
 	switch {
+	case ctx.Err() != nil:
+		return evidence.Report{}, errors.New("stopped before the end: nothing is proved") // and not context.Canceled, which would count as done
 	case errors.Is(err, evidence.ErrHostile):
 		return evidence.Report{}, err
 	case err != nil:

@@ -55,12 +55,17 @@ func (c *verifyCmd) Run(ctx context.Context, o cli.Out) error {
 		whose = fmt.Sprintf("by the box of site %s", p.Site)
 	}
 	switch {
+	case p.Last == 0:
+		_, err = fmt.Fprintln(o, "there are none")
 	case p.Signed == 0:
-		_, err = fmt.Fprintln(o, "no checkpoint signs any of them")
+		_, err = fmt.Fprintf(o, "not proved: all events up to %d, no checkpoint signs any of them\n", p.Last)
 	case p.Signed == p.Last:
 		_, err = fmt.Fprintf(o, "signed up to event %d, the last one, %s\n", p.Signed, whose)
 	default:
-		_, err = fmt.Fprintf(o, "signed up to event %d of %d, %s\n", p.Signed, p.Last, whose)
+		_, err = fmt.Fprintf(o, "signed up to event %d of %d, %s\nnot proved: events %d to %d, no checkpoint covers them\n", p.Signed, p.Last, whose, p.Signed+1, p.Last)
+	}
+	if err == nil && trust != nil && p.Signed == 0 && p.Last > 0 {
+		err = edge.WithHint(fmt.Errorf("%s: the box has signed none of it", path), "a box signs within seconds of an alarm, once it is enrolled; without --ca the chain alone is checked")
 	}
 	return err
 }

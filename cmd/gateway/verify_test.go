@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
 	"net/url"
@@ -81,6 +82,19 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A journal like it that nobody has signed, as one would be that was invented whole.
+	forged, err := journal.Open(t.Context(), journal.Options{Dir: filepath.Join(dir, "forged"), Site: "0417", Clock: edge.NewSystemClock(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	wg.Go(func() { forged.Run(ctx) })
+	_, err = forged.Append(t.Context(), edge.Event{Kind: edge.KindFire}, edge.Event{Kind: edge.KindSet})
+	cancel()
+	wg.Wait()
+	if err := errors.Join(err, forged.Close()); err != nil {
+		t.Fatal(err)
+	}
 	for _, out := range []string{"case", "case.zip"} {
 		w, err := evidence.Create(filepath.Join(dir, out))
 		if err != nil {
@@ -105,6 +119,8 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 		{"a journal", []string{j.Path()}, 0, "signed up to event 2, the last one"},
 		{"a journal, by its authority", []string{j.Path(), "--ca", ca}, 0, "by the box of site 0417"},
 		{"a journal, by another authority", []string{j.Path(), "--ca", other}, 1, "trusted"},
+		{"a journal that nobody signed", []string{forged.Path()}, 0, "not proved: all events up to 2"},
+		{"a journal that nobody signed, by its authority", []string{forged.Path(), "--ca", ca}, 1, "signed none of it"},
 		{"a folder", []string{filepath.Join(dir, "case"), "--ca", ca}, 0, "PROVED"},
 		{"a zip", []string{filepath.Join(dir, "case.zip"), "--ca", ca}, 0, "PROVED"},
 		{"a folder, by another authority", []string{filepath.Join(dir, "case"), "--ca", other}, 1, "BROKEN: certificates/"},

@@ -13,6 +13,7 @@ import (
 	"sitewatch/edge/config"
 	"sitewatch/edge/evidence"
 	"sitewatch/uplink/soc"
+	"sitewatch/uplink/soc/api"
 	"sitewatch/uplink/soc/ledger"
 )
 
@@ -59,10 +60,17 @@ func (c *exportCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 	if errors.Is(err, evidence.ErrExists) {
 		return cli.ArgumentError{Err: edge.WithHint(err, "choose another --out, or move what is there away")}
 	}
+	if errors.Is(err, evidence.ErrTooMuch) {
+		return edge.WithHint(fmt.Errorf("nothing is exported: %w", err), "ask for a shorter span, and export the rest by itself")
+	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o, "%s: %d events, %d clips, %d stills\ncheck it with: soc verify %s --ca ca.pem\n", c.Out, x.events, x.clips, x.stills, c.Out)
+	more := ""
+	if x.arrived > 0 {
+		more = fmt.Sprintf(", %d incomplete clips", x.arrived)
+	}
+	_, err = fmt.Fprintf(o, "%s: %d events, %d clips, %d stills%s\ncheck it with: soc verify %s --ca ca.pem\n", c.Out, x.events, x.clips, x.stills, more, c.Out)
 	return err
 }
 
@@ -95,6 +103,7 @@ type export struct {
 	films                 []ledger.Clip
 	journals              map[edge.JournalID]*extract
 	events, clips, stills int
+	arrived               int // clips of which a part is there
 }
 
 func (x *export) run(ctx context.Context) error {
@@ -202,6 +211,8 @@ func (x *export) putClips(ctx context.Context) error {
 			if h.Clip, err = x.putFile(ctx, c, edge.PartClip, c.SHA256); err != nil {
 				return err
 			}
+		} else if h.Arrived, err = x.putArrived(ctx, c); err != nil {
+			return err
 		}
 		if c.Still {
 			if h.Still, err = x.putFile(ctx, c, edge.PartStill, c.StillHas); err != nil {
@@ -219,10 +230,23 @@ func (x *export) putClips(ctx context.Context) error {
 			if err := x.w.Manifest(c.ID, m.Signed); err != nil {
 				return err
 			}
+			x.signed(&h, m.Signed.Body)
 		}
 		x.head.Clips = append(x.head.Clips, h)
 	}
 	return nil
+}
+
+// signed puts what the box has signed of a clip into its description: the SOC may know only what was asked for.
+func (x *export) signed(h *evidence.ClipHeader, body []byte) {
+	m, err := edge.DecodeManifest(body)
+	if err != nil {
+		return // verify names it
+	}
+	if m.Camera != h.Camera {
+		x.note("clip %s was asked for of camera %s; the box has signed that it is of camera %s", h.ID, h.Camera, m.Camera)
+	}
+	h.Camera, h.From, h.To = m.Camera, m.From, m.To
 }
 
 // putFile copies a file of a clip, and logs that it was taken. One that is gone, or is not what was stored, is said.
@@ -248,6 +272,37 @@ func (x *export) putFile(ctx context.Context, c *ledger.Clip, part edge.FilePart
 		x.stills++
 	}
 	e.Clip, e.Digest = c.ID, got
+	return true, x.led.Note(ctx, e)
+}
+
+// putArrived copies what has come of a clip that is not complete: of a box that was smashed there may be no other pictures.
+func (x *export) putArrived(ctx context.Context, c *ledger.Clip) (bool, error) {
+	path := soc.Arriving(x.cfg.ClipsDir(), x.site, c.ID)
+	if path == "" {
+		return false, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		x.note("what has come of clip %s cannot be read: %v", c.ID, err)
+		return false, nil
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	size := api.Playable(f, fi.Size())
+	if size == 0 {
+		return false, nil
+	}
+	sum, n, err := x.w.Arrived(c.ID, io.NewSectionReader(f, 0, size))
+	if err != nil {
+		return false, fmt.Errorf("clip %s: %w", c.ID, err)
+	}
+	x.note("clip %s has not come in full: %d bytes of it are in arrived.mp4, which the box has not signed", c.ID, n)
+	e := custodyEntry(x.site, ledger.Exported, "what had come of the clip, to "+x.out)
+	e.Clip, e.Digest = c.ID, sum[:]
+	x.arrived++
 	return true, x.led.Note(ctx, e)
 }
 

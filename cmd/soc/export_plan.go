@@ -75,6 +75,9 @@ func (x *export) choose(ctx context.Context) (err error) {
 	if len(x.rows) == 0 && len(x.films) == 0 {
 		return fmt.Errorf("nothing of site %s happened from %s to %s", x.site, x.from.Format(time.RFC3339), x.to.Format(time.RFC3339))
 	}
+	if len(x.films) > evidence.MaxClips {
+		return fmt.Errorf("%w: %d clips of at most %d", evidence.ErrTooMuch, len(x.films), evidence.MaxClips)
+	}
 	for i := range x.films {
 		c := &x.films[i]
 		want(c.Journal, c.Seq)

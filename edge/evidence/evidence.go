@@ -38,6 +38,7 @@ const (
 	pointDir    = "checkpoints"
 	clipFile    = "clip.mp4"
 	stillFile   = "still.jpg"
+	arrivedFile = "arrived.mp4"
 	manifest    = "manifest"
 	bodyExt     = ".json"
 	sigExt      = ".sig"
@@ -70,6 +71,8 @@ type ClipHeader struct {
 	Reason string        `json:"reason"` // why it is lost or short
 	Clip   bool          `json:"clip"`   // the file is in the folder
 	Still  bool          `json:"still"`
+	// Arrived: the clip never came in full, and what had come of it is in the folder. The box has not signed it.
+	Arrived bool `json:"arrived"`
 }
 
 // Line is an element of a hash chain as a line of text: an event of events.txt, an entry of custody.txt.

@@ -3,6 +3,7 @@ package evidence
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,9 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode"
+
+	"sitewatch/edge"
 )
 
 func TestHostileZips(t *testing.T) {
@@ -37,6 +41,13 @@ func TestHostileZips(t *testing.T) {
 		"a name with backslash": make(func(w *zip.Writer) { add(w, `..\x`, nil) }),
 		"a file twice":          make(func(w *zip.Writer) { add(w, headerFile, []byte("a")); add(w, headerFile, []byte("b")) }),
 		"a bomb":                make(func(w *zip.Writer) { add(w, headerFile, make20MiB()) }),
+		"a name without end":    make(func(w *zip.Writer) { add(w, strings.Repeat("x", maxName+1), nil) }),
+		"folders without end":   make(func(w *zip.Writer) { add(w, strings.Repeat("x/", maxDepth+1)+"x", nil) }),
+		"many small bombs": make(func(w *zip.Writer) {
+			for i := range 10 {
+				add(w, fmt.Sprint(i), make20MiB()[:1<<20])
+			}
+		}),
 		"too many files": make(func(w *zip.Writer) {
 			for i := range maxFiles + 1 {
 				_, err := w.CreateRaw(&zip.FileHeader{Name: fmt.Sprint(i)})
@@ -44,7 +55,7 @@ func TestHostileZips(t *testing.T) {
 			}
 		}),
 	} {
-		if _, err := Zip(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrHostile) {
+		if _, err := Zip(t.Context(), bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrHostile) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -55,7 +66,7 @@ func TestHostileZips(t *testing.T) {
 			must(t, err)
 		}
 	})
-	if _, err := Zip(bytes.NewReader(long), int64(len(long))); !errors.Is(err, ErrHostile) || !strings.Contains(err.Error(), "too long") {
+	if _, err := Zip(t.Context(), bytes.NewReader(long), int64(len(long))); !errors.Is(err, ErrHostile) || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("a long list: got %v", err)
 	}
 }
@@ -69,7 +80,7 @@ func TestLinksInAFolderLeadNowhere(t *testing.T) {
 	must(t, os.WriteFile(secret, []byte("x"), 0o600))
 	must(t, os.Remove(filepath.Join(s.dir, custodyFile)))
 	must(t, os.Symlink(secret, filepath.Join(s.dir, custodyFile)))
-	fsys, closer, err := Open(s.dir)
+	fsys, closer, err := Open(t.Context(), s.dir)
 	must(t, err)
 	defer closer.Close()
 	if r := verify(t, fsys, s.ca); r.Broken == nil || !strings.Contains(r.Broken.Error(), "link") {
@@ -93,10 +104,77 @@ func FuzzVerify(f *testing.F) {
 		m[name] = &fstest.MapFile{Data: b}
 		r := verify(t, m, s.ca)
 		must(t, r.Print(io.Discard))
-		if bytes.Equal(b, whole[name].Data) != (r.OK() && len(r.Remarks) == 0) && !forReading(name) && name != sealCert {
+		if bytes.Equal(b, whole[name].Data) != (r.OK() && len(r.Remarks) == 0) && name != caFile && name != sealCert {
 			t.Errorf("%s: %q is taken", name, b)
 		}
 	})
+}
+
+// TestNothingOfAFolderReachesTheTerminal: what a folder says cannot stand there as a verdict.
+func TestNothingOfAFolderReachesTheTerminal(t *testing.T) {
+	s := newScene(t)
+	m := s.folder()
+	evil := "x\r\x1b[2K\x1b[1APROVED\n\u009b31m\u202e\u2066.pem"
+	m[certDir+"/"+evil] = &fstest.MapFile{Data: m[sealCert].Data}
+	r := verify(t, m, s.ca)
+	if r.Broken == nil || !strings.Contains(r.Broken.File, evil) {
+		t.Fatalf("got %v, want a break in the file", r.Broken)
+	}
+	var out strings.Builder
+	must(t, r.Print(&out))
+	for what, s := range map[string]string{"error": r.Broken.Error(), "report": out.String()} {
+		for l := range strings.Lines(s) {
+			if l == "PROVED\n" || strings.ContainsFunc(strings.TrimSuffix(l, "\n"), func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+				t.Errorf("the %s has %q", what, l)
+			}
+		}
+	}
+}
+
+// TestWriterRefusesWhatVerifyDoes: nobody learns years later that his evidence is too large to be looked at.
+func TestWriterRefusesWhatVerifyDoes(t *testing.T) {
+	w, err := Create(filepath.Join(t.TempDir(), "x.zip"))
+	must(t, err)
+	defer w.Discard()
+	for i := range maxFiles {
+		w.have[fmt.Sprint(i)] = true
+	}
+	if err := w.put("one", nil); !errors.Is(err, ErrTooMuch) {
+		t.Errorf("one file too many: %v", err)
+	}
+	small, err := Create(filepath.Join(t.TempDir(), "y.zip"))
+	must(t, err)
+	defer small.Discard()
+	if err := small.Gaps(journalA, []edge.Gap{{From: 1, To: 2, Reason: strings.Repeat("x", maxGaps)}}); !errors.Is(err, ErrTooMuch) {
+		t.Errorf("gaps: %v", err)
+	}
+	h := Header{Site: "0417", Notes: []string{strings.Repeat("x", maxHeader)}}
+	if _, err := small.Close(h, nil, nil, newCA(t, nil).soc()); !errors.Is(err, ErrTooMuch) {
+		t.Errorf("description: %v", err)
+	}
+}
+
+// TestLongTimelineIsProved: a file for reading has no bound of its own.
+func TestLongTimelineIsProved(t *testing.T) {
+	s := newScene(t)
+	s.text = strings.Repeat("x", maxHeader)
+	s.write(s.dir)
+	fsys, closer, err := Open(t.Context(), s.dir)
+	must(t, err)
+	defer closer.Close()
+	if r := verify(t, fsys, s.ca); !r.OK() {
+		t.Errorf("got %v", r.Broken)
+	}
+}
+
+// TestZipStopsWhenTold also while it learns the names.
+func TestZipStopsWhenTold(t *testing.T) {
+	r, n := zipOf(t, newScene(t).folder(), "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Zip(ctx, r, n); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func FuzzZip(f *testing.F) {
@@ -106,7 +184,7 @@ func FuzzZip(f *testing.F) {
 	must(f, err)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		z, err := Zip(bytes.NewReader(b), int64(len(b)))
+		z, err := Zip(t.Context(), bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"archive/zip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,13 +18,15 @@ const (
 	maxDirectory = 16 << 20 // of a zip's list of its files
 	maxRatio     = 200      // a packed file's size to what is in it, above 1 MiB
 	maxBytes     = 4 << 40  // of all files together
+	maxName      = 255      // bytes of a name in a zip
+	maxDepth     = 8        // folders inside of each other
 )
 
 // ErrHostile means that a zip is made to do harm, or broken: nothing in it is looked at.
 var ErrHostile = errors.New("the zip is not one that can be looked at")
 
 // Open opens a folder, or a zip of one, for Verify. A link in a folder leads nowhere outside of it.
-func Open(path string) (fs.FS, io.Closer, error) {
+func Open(ctx context.Context, path string) (fs.FS, io.Closer, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, err
@@ -39,7 +42,7 @@ func Open(path string) (fs.FS, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	fsys, err := Zip(f, st.Size())
+	fsys, err := Zip(ctx, f, st.Size())
 	if err != nil {
 		f.Close()
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
@@ -47,9 +50,9 @@ func Open(path string) (fs.FS, io.Closer, error) {
 	return fsys, f, nil
 }
 
-// Zip looks at a zip of a folder. ErrHostile when its list of files is too long, names a file twice or outside of it, or when a
-// file would unpack to far more than a file of ours can.
-func Zip(r io.ReaderAt, size int64) (fs.FS, error) {
+// Zip looks at a zip of a folder. ErrHostile when its list of files is too long, names a file twice, outside of it or deep inside, or
+// when a file, or all of them, would unpack to far more than those of ours can: files that lie over each other would, too.
+func Zip(ctx context.Context, r io.ReaderAt, size int64) (fs.FS, error) {
 	m := &metered{r: r, left: maxDirectory}
 	z, err := zip.NewReader(m, size)
 	if err != nil {
@@ -63,8 +66,13 @@ func Zip(r io.ReaderAt, size int64) (fs.FS, error) {
 	top, one := "", true
 	var total uint64
 	for _, f := range z.File {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		name := strings.TrimSuffix(f.Name, "/")
 		switch {
+		case len(name) > maxName || strings.Count(name, "/") > maxDepth: // each folder above it costs the reader
+			return nil, fmt.Errorf("%w: %.80q is too long a name, or too deep", ErrHostile, f.Name)
 		case !fs.ValidPath(name) || name == "." || strings.Contains(name, `\`):
 			return nil, fmt.Errorf("%w: %.80q is no name inside of it", ErrHostile, f.Name)
 		case seen[name]:
@@ -83,6 +91,9 @@ func Zip(r io.ReaderAt, size int64) (fs.FS, error) {
 			top = first
 		}
 		one = one && first == top && (deep || f.Mode().IsDir())
+	}
+	if total > 1<<20 && total/maxRatio > uint64(size) {
+		return nil, fmt.Errorf("%w: its %d bytes unpack to %d", ErrHostile, size, total)
 	}
 	if one && top != "" && seen[top+"/"+headerFile] { // a zip of the folder, and not of what is in it
 		return fs.Sub(z, top)

@@ -21,7 +21,7 @@ func (b *Break) Error() string {
 	if b.Seq > 0 {
 		where = fmt.Sprintf("%s, event %d", b.File, b.Seq)
 	}
-	return fmt.Sprintf("%s: expected %s; there is %s", where, b.Want, b.Have)
+	return edge.Printable(fmt.Sprintf("%s: expected %s; there is %s", where, b.Want, b.Have))
 }
 
 // Proved is a run of events that a checkpoint covers.
@@ -32,6 +32,14 @@ type Proved struct {
 	Clock    edge.ClockState
 }
 
+// Filmed is a clip that is proved, as the box has signed it.
+type Filmed struct {
+	Clip     edge.ClipID
+	Camera   edge.CameraID
+	From, To time.Time       // of its pictures
+	Clock    edge.ClockState // of the box when it was finished; "" when an event alone tells of it
+}
+
 // Report is what Verify has found.
 type Report struct {
 	Header
@@ -39,6 +47,7 @@ type Report struct {
 	Proved []Proved
 	Events int // that are proved
 	Clips  int
+	Filmed []Filmed // the first of them
 	Stills int
 	// Open is what is neither broken nor proved. Pictures says that a clip or a still is among it.
 	Open     []string
@@ -77,6 +86,16 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Clips > 0 || r.Stills > 0 {
 		p.line("proved: %d clips and %d stills", r.Clips, r.Stills)
 	}
+	for _, f := range r.Filmed {
+		clock := "a clock of which it does not tell"
+		if f.Clock != "" {
+			clock = "a clock that was " + string(f.Clock)
+		}
+		p.line("proved: clip %s, camera %s, %s to %s by %s", f.Clip, f.Camera, stamp(f.From), stamp(f.To), clock)
+	}
+	if more := r.Clips - len(r.Filmed); more > 0 {
+		p.line("proved: and %d more clips", more)
+	}
 	for _, list := range []struct {
 		what string
 		of   []string
@@ -109,11 +128,5 @@ func (p *printer) line(format string, args ...any) {
 	if p.err != nil {
 		return
 	}
-	s := []rune(fmt.Sprintf(format, args...))
-	for i, r := range s {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			s[i] = '?'
-		}
-	}
-	_, p.err = fmt.Fprintln(p.w, string(s))
+	_, p.err = fmt.Fprintln(p.w, edge.Printable(fmt.Sprintf(format, args...)))
 }

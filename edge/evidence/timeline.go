@@ -63,7 +63,11 @@ func timelineCSV(rows []Row) ([]byte, error) {
 		r := &rows[i]
 		var clips []string
 		for _, c := range r.Clips {
-			clips = append(clips, string(c.ID))
+			id := string(c.ID)
+			if c.Arrived {
+				id += " (incomplete, not signed by the box)"
+			}
+			clips = append(clips, id)
 		}
 		late := "no"
 		if r.Late {

@@ -37,6 +37,8 @@ type verifier struct {
 	fsys    fs.FS
 	trust   edge.Trust
 	files   map[string]int64
+	names   []string // of files, in their order
+	heads   map[edge.ClipID]ClipHeader
 	certs   map[string][]byte // by fingerprint
 	facts   map[edge.ClipID]fact
 	used    map[string]bool     // files that something was taken from
@@ -56,7 +58,7 @@ type fact struct {
 // that something does not hold is in the report. It stops at the first broken link.
 func Verify(ctx context.Context, fsys fs.FS, cas []*x509.Certificate) (Report, error) {
 	var r Report
-	v := &verifier{ctx: ctx, fsys: fsys, trust: edge.Trust{Roots: cas}, files: map[string]int64{}, certs: map[string][]byte{},
+	v := &verifier{ctx: ctx, fsys: fsys, trust: edge.Trust{Roots: cas}, files: map[string]int64{}, heads: map[edge.ClipID]ClipHeader{}, certs: map[string][]byte{},
 		facts: map[edge.ClipID]fact{}, used: map[string]bool{}, digests: map[string][32]byte{}, r: &r}
 	for _, step := range []func() error{v.list, v.header, v.certificates, v.journals, v.clips, v.promised, v.custody, v.seal} {
 		err := step()
@@ -72,7 +74,7 @@ func Verify(ctx context.Context, fsys fs.FS, cas []*x509.Certificate) (Report, e
 
 // list learns the names of all files.
 func (v *verifier) list() error {
-	return fs.WalkDir(v.fsys, ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(v.fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if cerr := v.ctx.Err(); cerr != nil {
 			return cerr
 		}
@@ -80,7 +82,7 @@ func (v *verifier) list() error {
 			return v.unreadable(name, err)
 		}
 		if d.IsDir() {
-			if strings.Count(name, "/") > 8 {
+			if strings.Count(name, "/") > maxDepth {
 				return &Break{File: name, Want: "a folder of evidence", Have: "folders inside of each other without end"}
 			}
 			return nil
@@ -97,6 +99,13 @@ func (v *verifier) list() error {
 		}
 		return nil
 	})
+	v.names = slices.Sorted(maps.Keys(v.files))
+	return err
+}
+
+func (v *verifier) has(name string) bool {
+	_, ok := v.files[name]
+	return ok
 }
 
 // read reads a small file.
@@ -139,6 +148,12 @@ func (v *verifier) header() error {
 	if v.r.Format != Format || !edge.ValidID(string(v.r.Site)) {
 		return &Break{File: headerFile, Want: fmt.Sprintf("%q of a site", Format), Have: fmt.Sprintf("%.40q of site %.40q", v.r.Format, v.r.Site)}
 	}
+	for _, c := range v.r.Header.Clips {
+		if _, twice := v.heads[c.ID]; twice {
+			return &Break{File: headerFile, Want: "each clip once", Have: fmt.Sprintf("%.40q twice", c.ID)}
+		}
+		v.heads[c.ID] = c
+	}
 	for _, n := range v.r.Header.Notes {
 		add(&v.r.Remarks, "the SOC says: %.1000s", n)
 	}
@@ -148,11 +163,14 @@ func (v *verifier) header() error {
 // under are the names of what is in a folder, in their order.
 func (v *verifier) under(dir string) []string {
 	var out []string
-	for name := range v.files {
-		if rest, ok := strings.CutPrefix(name, dir+"/"); ok {
-			rest, _, _ = strings.Cut(rest, "/")
-			out = append(out, rest)
+	from, _ := slices.BinarySearch(v.names, dir+"/")
+	for _, name := range v.names[from:] {
+		rest, ok := strings.CutPrefix(name, dir+"/")
+		if !ok {
+			break
 		}
+		rest, _, _ = strings.Cut(rest, "/")
+		out = append(out, rest)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -225,7 +243,7 @@ func (v *verifier) promised() error {
 		for _, f := range []struct {
 			there bool
 			name  string
-		}{{c.Clip, clipFile}, {c.Still, stillFile}} {
+		}{{c.Clip, clipFile}, {c.Still, stillFile}, {c.Arrived, arrivedFile}} {
 			name := path.Join(clipDir, string(c.ID), f.name)
 			if _, ok := v.files[name]; f.there && !ok {
 				return &Break{File: name, Want: "the file, which " + headerFile + " names", Have: "none"}

@@ -37,6 +37,15 @@ func (v *verifier) clip(id edge.ClipID) error {
 		}
 	}
 	f, told := v.facts[id]
+	film := Filmed{Clip: id, Camera: m.Camera, From: m.From, To: m.To, Clock: m.Clock}
+	if m.Clip == "" {
+		film.Camera, film.From, film.To = f.Camera, f.From, f.To
+	}
+	if h, ok := v.heads[id]; ok && m.Clip != "" {
+		if said := (Filmed{Clip: id, Camera: h.Camera, From: h.From, To: h.To}); said.text() != film.text() {
+			return &Break{File: headerFile, Want: fmt.Sprintf("clip %s of %s, which the box has signed", id, film.text()), Have: said.text()}
+		}
+	}
 	for _, p := range []struct {
 		name         string
 		signed, told edge.HexBytes
@@ -64,16 +73,29 @@ func (v *verifier) clip(id edge.ClipID) error {
 		case told && len(p.told) > 0 && p.told.String() != got:
 			return &Break{File: name, Seq: f.seq, Want: "a file with the SHA-256 " + p.told.String() + ", which the event names", Have: "one with " + got}
 		case len(p.signed) > 0 || len(p.told) > 0 && f.proved:
-			*p.count++
+			if *p.count++; p.name == clipFile && len(v.r.Filmed) < maxList {
+				v.r.Filmed = append(v.r.Filmed, film)
+			}
 		default:
 			v.r.Pictures = true
 			add(&v.r.Open, "%s: no manifest names it, and no event that a checkpoint covers", name)
 		}
 	}
+	if name := path.Join(dir, arrivedFile); v.has(name) {
+		if _, err := v.digest(name, maxClip); err != nil {
+			return err
+		}
+		add(&v.r.Open, "%s: what had come of a clip that was never completed; the SOC alone stands for it, by its seal", name)
+	}
 	if m.Lost > 0 || len(m.Holes) > 0 || m.Reason != "" {
 		add(&v.r.Remarks, "clip %s: %d packets and %d stretches of pictures are missing by the box's own word%s", id, m.Lost, len(m.Holes), because(m.Reason))
 	}
 	return nil
+}
+
+// text is camera and span, to the millisecond: the SOC counts in these.
+func (f Filmed) text() string {
+	return fmt.Sprintf("camera %s from %s to %s", f.Camera, stamp(f.From), stamp(f.To))
 }
 
 func because(reason string) string {

@@ -23,6 +23,12 @@ import (
 // ErrExists means that there is something where the evidence should go.
 var ErrExists = errors.New("there is something of this name already")
 
+// ErrTooMuch means that Verify would not look at it: there are more files, or a longer list, than it takes from anybody.
+var ErrTooMuch = errors.New("it is more than can be proved at once")
+
+// MaxClips is how many clips fit into a folder, with their files and what is signed, and leave room for checkpoints.
+const MaxClips = 20_000
+
 // Writer makes a folder or a zip. It stands under a temporary name until Close.
 type Writer struct {
 	out, temp string
@@ -79,6 +85,9 @@ func (w *Writer) create(name string, pack bool) (*entry, error) {
 	if w.open != nil || w.have[name] {
 		return nil, fmt.Errorf("evidence: %s is begun twice, or while %v is open", name, w.open)
 	}
+	if len(w.have) == maxFiles {
+		return nil, fmt.Errorf("%w: more than %d files", ErrTooMuch, maxFiles)
+	}
 	e := &entry{w: w, name: name, sum: sha256.New()}
 	if w.zip != nil {
 		h := &zip.FileHeader{Name: name, Method: zip.Store}
@@ -126,6 +135,14 @@ func (w *Writer) put(name string, data []byte) error {
 	}
 	_, err = e.Write(data)
 	return errors.Join(err, e.Close())
+}
+
+// bounded writes a whole file that Verify reads at once.
+func (w *Writer) bounded(name string, data []byte, most int) error {
+	if len(data) > most {
+		return fmt.Errorf("%w: %s has %d bytes of at most %d", ErrTooMuch, name, len(data), most)
+	}
+	return w.put(name, data)
 }
 
 // Certificate adds a certificate in DER, once.
@@ -185,7 +202,7 @@ func (w *Writer) Gaps(journal edge.JournalID, gaps []edge.Gap) error {
 	for _, g := range gaps {
 		fmt.Fprintf(&b, "%d-%d %s\n", g.From, g.To, oneLine(g.Reason))
 	}
-	return w.put(path.Join(journalDir, string(journal), gapsFile), []byte(b.String()))
+	return w.bounded(path.Join(journalDir, string(journal), gapsFile), []byte(b.String()), maxGaps)
 }
 
 // File adds a clip or a still from r and returns its digest and size.
@@ -194,7 +211,16 @@ func (w *Writer) File(clip edge.ClipID, part edge.FilePart, r io.Reader) (sum [3
 	if part == edge.PartStill {
 		name = stillFile
 	}
-	e, err := w.create(path.Join(clipDir, string(clip), name), false)
+	return w.copy(path.Join(clipDir, string(clip), name), r)
+}
+
+// Arrived adds what had come of a clip that was never completed.
+func (w *Writer) Arrived(clip edge.ClipID, r io.Reader) (sum [32]byte, n int64, err error) {
+	return w.copy(path.Join(clipDir, string(clip), arrivedFile), r)
+}
+
+func (w *Writer) copy(name string, r io.Reader) (sum [32]byte, n int64, err error) {
+	e, err := w.create(name, false)
 	if err != nil {
 		return sum, 0, err
 	}
@@ -224,10 +250,13 @@ func (w *Writer) Close(h Header, cas [][]byte, rows []Row, soc edge.Signer) (sum
 	if err != nil {
 		return sum, err
 	}
+	if err := w.bounded(headerFile, append(b, '\n'), maxHeader); err != nil {
+		return sum, err
+	}
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{headerFile, append(b, '\n')}, {caFile, pems}, {htmlFile, page}, {csvFile, table}, {guideFile, guide(&h, cas)}} {
+	}{{caFile, pems}, {htmlFile, page}, {csvFile, table}, {guideFile, guide(&h, cas)}} {
 		if err := w.put(f.name, f.data); err != nil {
 			return sum, err
 		}
@@ -238,7 +267,7 @@ func (w *Writer) Close(h Header, cas [][]byte, rows []Row, soc edge.Signer) (sum
 	if err != nil {
 		return sum, fmt.Errorf("seal: %w", err)
 	}
-	if err := errors.Join(w.put(sumsFile, sums), w.put(sealFile, sig), w.put(sealCert, pemOf(soc.Certificate))); err != nil {
+	if err := errors.Join(w.bounded(sumsFile, sums, maxSums), w.put(sealFile, sig), w.put(sealCert, pemOf(soc.Certificate))); err != nil {
 		return sum, err
 	}
 	if w.zip != nil {

@@ -23,6 +23,10 @@ const (
 	moovMost  = 1 << 20 // bytes of the header
 )
 
+// Playable is how many of the first size bytes of a clip that has not come in full are a header and whole fragments: what a player
+// takes of it. 0: nothing yet.
+func Playable(r io.ReaderAt, size int64) int64 { return readFilm(r, size, false).playable }
+
 // readFilm goes through the boxes of the first size bytes; only the header, when head is set.
 func readFilm(r io.ReaderAt, size int64, head bool) (f film) {
 	fragment := false
