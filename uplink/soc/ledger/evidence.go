@@ -58,10 +58,12 @@ type Manifest struct {
 	Received time.Time
 }
 
-// checkpointsOf bounds what a box can say of one event, and badOf how many that prove nothing are kept of a journal.
+// checkpointsOf bounds what a box can say of one event, badOf how many that prove nothing are kept of a journal, and waitingOf how
+// many of events that are not here: the newest, which cover what the others would.
 const (
 	checkpointsOf = 4
 	badOf         = 100
+	waitingOf     = 100
 	thinTo        = 256 // of three good ones within so many events that are all here, the middle one goes
 )
 
@@ -82,8 +84,8 @@ func (l *SQLite) PutCheckpoint(ctx context.Context, c Checkpoint, authority []by
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM checkpoints WHERE site = ? AND journal = ? AND seq = ?`, c.Site, c.Journal, c.Seq).Scan(&same); err != nil {
 			return err
 		}
-		if out.State != CheckpointGood {
-			if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM checkpoints WHERE site = ? AND journal = ? AND state IN ('bad', 'conflict')`, c.Site, c.Journal).Scan(&bad); err != nil {
+		if out.State == CheckpointBad || out.State == CheckpointConflict {
+			if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM checkpoints WHERE site = ? AND journal = ? AND state IN ('bad', 'conflict') AND state <> 'good'`, c.Site, c.Journal).Scan(&bad); err != nil {
 				return err
 			}
 		}
@@ -100,6 +102,9 @@ func (l *SQLite) PutCheckpoint(ctx context.Context, c Checkpoint, authority []by
 			c.Site, c.Journal, c.Seq, blob(c.Hash), out.State, out.Problem, blob(c.Signed.Body), blob(c.Signed.Signature),
 			[]byte(edge.Fingerprint(c.Signed.Certificate)), millis(c.Received)); err != nil {
 			return err
+		}
+		if out.State == CheckpointWaiting {
+			return trimWaiting(ctx, tx, &out)
 		}
 		return thin(ctx, tx, &out)
 	}})
@@ -118,10 +123,17 @@ func weigh(ctx context.Context, tx *sql.Tx, c *Checkpoint) (state, problem strin
 		return CheckpointWaiting, "", nil
 	case err != nil:
 		return "", "", err
-	case hash.String() != c.Hash.String():
-		return CheckpointConflict, fmt.Sprintf("The box has signed that event %d has the hash %s; the SOC has an event with %s.", c.Seq, c.Hash, hash), nil
 	}
-	return CheckpointGood, "", nil
+	state, problem = c.against(hash)
+	return state, problem, nil
+}
+
+// against compares it with the hash of the event that is here.
+func (c *Checkpoint) against(hash edge.HexBytes) (state, problem string) {
+	if hash.String() != c.Hash.String() {
+		return CheckpointConflict, fmt.Sprintf("The box has signed that event %d has the hash %s; the SOC has an event with %s.", c.Seq, c.Hash, hash)
+	}
+	return CheckpointGood, ""
 }
 
 // settleWaiting looks again at those of the journal whose event has come since.
@@ -129,7 +141,14 @@ func settleWaiting(ctx context.Context, tx *sql.Tx, c *Checkpoint) error {
 	const of = `(SELECT e.hash FROM events e WHERE e.site = checkpoints.site AND e.journal = checkpoints.journal AND e.seq = checkpoints.seq)`
 	_, err := tx.ExecContext(ctx, `UPDATE checkpoints SET state = iif(hash = `+of+`, 'good', 'conflict'),
 		problem = iif(hash = `+of+`, '', 'The box has signed another hash than the event has that came later.')
-		WHERE site = ? AND journal = ? AND state = 'waiting' AND `+of+` IS NOT NULL`, c.Site, c.Journal)
+		WHERE site = ? AND journal = ? AND state = 'waiting' AND state <> 'good' AND `+of+` IS NOT NULL`, c.Site, c.Journal)
+	return err
+}
+
+// trimWaiting drops the oldest of those of the journal whose event has not come.
+func trimWaiting(ctx context.Context, tx *sql.Tx, c *Checkpoint) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM checkpoints WHERE (site, journal, seq, hash) IN (SELECT site, journal, seq, hash FROM checkpoints
+		WHERE site = ? AND journal = ? AND state = 'waiting' AND state <> 'good' ORDER BY received DESC, seq DESC LIMIT -1 OFFSET ?)`, c.Site, c.Journal, waitingOf)
 	return err
 }
 
@@ -158,10 +177,11 @@ func keepCertificates(ctx context.Context, tx *sql.Tx, box, authority []byte) er
 	return nil
 }
 
-// Checkpoints are those of a journal from seq from up to to, oldest first.
+// Checkpoints are those of a journal from seq from up to to, oldest first. One that waits is compared now: its event may have come.
 func (l *SQLite) Checkpoints(ctx context.Context, site edge.SiteID, journal edge.JournalID, from, to edge.Seq, max int) ([]Checkpoint, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT p.seq, p.hash, p.state, p.problem, p.body, p.signature, coalesce(c.der, x''), p.received FROM checkpoints p
-		LEFT JOIN certificates c ON c.sha256 = p.certificate WHERE p.site = ? AND p.journal = ? AND p.seq BETWEEN ? AND ? ORDER BY p.seq LIMIT ?`,
+	rows, err := l.read.QueryContext(ctx, `SELECT p.seq, p.hash, p.state, p.problem, p.body, p.signature, coalesce(c.der, x''), p.received, e.hash FROM checkpoints p
+		LEFT JOIN certificates c ON c.sha256 = p.certificate
+		LEFT JOIN events e ON p.state = 'waiting' AND e.site = p.site AND e.journal = p.journal AND e.seq = p.seq WHERE p.site = ? AND p.journal = ? AND p.seq BETWEEN ? AND ? ORDER BY p.seq LIMIT ?`,
 		site, journal, from, to, max)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoints of site %s: %w", site, err)
@@ -171,8 +191,12 @@ func (l *SQLite) Checkpoints(ctx context.Context, site edge.SiteID, journal edge
 	for rows.Next() {
 		c := Checkpoint{Site: site, Journal: journal}
 		var received int64
-		if err := rows.Scan(&c.Seq, (*[]byte)(&c.Hash), &c.State, &c.Problem, &c.Signed.Body, &c.Signed.Signature, &c.Signed.Certificate, &received); err != nil {
+		var has edge.HexBytes
+		if err := rows.Scan(&c.Seq, (*[]byte)(&c.Hash), &c.State, &c.Problem, &c.Signed.Body, &c.Signed.Signature, &c.Signed.Certificate, &received, (*[]byte)(&has)); err != nil {
 			return nil, fmt.Errorf("checkpoints of site %s: %w", site, err)
+		}
+		if len(has) > 0 {
+			c.State, c.Problem = c.against(has)
 		}
 		c.Received = fromMillis(received)
 		out = append(out, c)
@@ -185,7 +209,7 @@ func (l *SQLite) PutManifest(ctx context.Context, m Manifest, authority []byte) 
 	err = l.submit(ctx, &write{do: func(ctx context.Context, tx *sql.Tx) error {
 		r, err := tx.ExecContext(ctx, `INSERT INTO manifests (clip, site, problem, body, signature, certificate, received) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET problem = excluded.problem, body = excluded.body, signature = excluded.signature, certificate = excluded.certificate,
-			received = excluded.received WHERE site = excluded.site AND (manifests.problem <> '' OR body = excluded.body)`, m.Clip, m.Site, m.Problem, blob(m.Signed.Body),
+			received = excluded.received WHERE site = excluded.site AND (manifests.problem <> '' OR body = excluded.body AND excluded.problem = '')`, m.Clip, m.Site, m.Problem, blob(m.Signed.Body),
 			blob(m.Signed.Signature), []byte(edge.Fingerprint(m.Signed.Certificate)), millis(m.Received))
 		if err != nil {
 			return err

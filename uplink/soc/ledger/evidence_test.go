@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,6 +103,107 @@ func TestBadCheckpointsAreBounded(t *testing.T) {
 	for _, c := range got {
 		if of[c.Seq]++; of[c.Seq] > checkpointsOf {
 			t.Errorf("of event %d more than %d are kept", c.Seq, checkpointsOf)
+		}
+	}
+}
+
+// TestWaitingCheckpointsAreBounded: of events that never come the newest are kept, whatever else was bad; one whose event has come
+// is good for who asks, before another comes.
+func TestWaitingCheckpointsAreBounded(t *testing.T) {
+	l := running(t)
+	ctx := t.Context()
+	put := func(seq edge.Seq, hash edge.HexBytes, state string) {
+		t.Helper()
+		if _, err := l.PutCheckpoint(ctx, Checkpoint{Site: "1", Journal: "j", Seq: seq, Hash: hash, State: state, Received: at(int(seq)), Signed: edge.Signed{Certificate: []byte("c")}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range badOf {
+		put(edge.Seq(i+1), edge.HexBytes{1}, CheckpointBad)
+	}
+	moment := time.UnixMilli(1).UTC()
+	e := edge.Event{V: 1, Site: "1", Journal: "j", Seq: 1000, Lane: edge.Urgent, Kind: edge.KindFire, Occurred: moment, Recorded: edge.Stamp{Wall: moment}}
+	body, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := edge.ChainHash([32]byte{}, body)
+	for i := range 2 * waitingOf {
+		put(edge.Seq(1000-2*waitingOf+1+i), hash[:], "")
+	}
+	states := func() (of map[string]int, last Checkpoint, first edge.Seq) {
+		t.Helper()
+		all, err := l.Checkpoints(ctx, "1", "j", 1, 2000, 2000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of = map[string]int{}
+		for _, c := range all {
+			if of[c.State]++; c.State == CheckpointWaiting && first == 0 {
+				first = c.Seq
+			}
+		}
+		return of, all[len(all)-1], first
+	}
+	if of, _, first := states(); of[CheckpointWaiting] != waitingOf || of[CheckpointBad] != badOf || first != 1000-waitingOf+1 {
+		t.Errorf("got %v from %d, want the newest %d", of, first, waitingOf)
+	}
+	if _, err := l.Append(ctx, Batch{Site: "1", Journal: "j", Entries: []Entry{{Seq: 1000, Lane: edge.Urgent, Body: body, Event: e, Received: moment}}}); err != nil {
+		t.Fatal(err)
+	}
+	if of, last, _ := states(); of[CheckpointGood] != 1 || last.State != CheckpointGood || last.Seq != 1000 {
+		t.Errorf("its event has come: %v, %+v", of, last)
+	}
+	put(1001, hash[:], "")
+	if of, _, _ := states(); of[CheckpointGood] != 1 || of[CheckpointWaiting] != waitingOf {
+		t.Errorf("after the next: %v", of)
+	}
+	var plan string
+	rows, err := l.read.QueryContext(ctx, `EXPLAIN QUERY PLAN SELECT count(*) FROM checkpoints WHERE site = '1' AND journal = 'j' AND state = 'waiting' AND state <> 'good'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		if err := rows.Scan(&id, &parent, &unused, &plan); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(plan, "checkpoints_open") {
+		t.Errorf("the plan is %q", plan)
+	}
+}
+
+// TestGoodManifestStays: the same text with a signature that does not hold does not take its place.
+func TestGoodManifestStays(t *testing.T) {
+	l := running(t)
+	ctx := t.Context()
+	put := func(problem, body, signature string) bool {
+		t.Helper()
+		kept, err := l.PutManifest(ctx, Manifest{Clip: "c", Site: "1", Problem: problem, Signed: edge.Signed{Body: []byte(body), Signature: []byte(signature), Certificate: []byte("cert")}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kept
+	}
+	for _, tt := range []struct {
+		name                     string
+		problem, body, signature string
+		kept                     bool
+		want                     string
+	}{
+		{"a bad one", "x", "a", "bad", true, "bad"},
+		{"another bad one", "x", "b", "bad2", true, "bad2"},
+		{"a good one", "", "a", "good", true, "good"},
+		{"the same with a bad signature", "x", "a", "forged", false, "good"},
+		{"another that is good by itself", "", "b", "other", false, "good"},
+		{"the same, signed again", "", "a", "again", true, "again"},
+	} {
+		kept := put(tt.problem, tt.body, tt.signature)
+		m, err := l.Manifest(ctx, "c")
+		if err != nil || kept != tt.kept || string(m.Signed.Signature) != tt.want {
+			t.Errorf("%s: kept %v, there is %q with %q, %v; want %v, %q", tt.name, kept, m.Signed.Signature, m.Problem, err, tt.kept, tt.want)
 		}
 	}
 }
