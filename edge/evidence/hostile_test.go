@@ -43,6 +43,12 @@ func TestHostileZips(t *testing.T) {
 		"a bomb":                make(func(w *zip.Writer) { add(w, headerFile, make20MiB()) }),
 		"a name without end":    make(func(w *zip.Writer) { add(w, strings.Repeat("x", maxName+1), nil) }),
 		"folders without end":   make(func(w *zip.Writer) { add(w, strings.Repeat("x/", maxDepth+1)+"x", nil) }),
+		"folders beyond number": make(func(w *zip.Writer) {
+			for i := range maxFolders/maxDepth + 1 {
+				_, err := w.CreateRaw(&zip.FileHeader{Name: fmt.Sprintf("%d/1/2/3/4/5/6/7/8", i)})
+				must(t, err)
+			}
+		}),
 		"many small bombs": make(func(w *zip.Writer) {
 			for i := range 10 {
 				add(w, fmt.Sprint(i), make20MiB()[:1<<20])

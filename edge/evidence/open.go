@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path"
 	"strings"
 )
 
@@ -20,32 +21,33 @@ const (
 	maxBytes     = 4 << 40  // of all files together
 	maxName      = 255      // bytes of a name in a zip
 	maxDepth     = 8        // folders inside of each other
+	maxFolders   = 50_000   // of a zip
 )
 
 // ErrHostile means that a zip is made to do harm, or broken: nothing in it is looked at.
 var ErrHostile = errors.New("the zip is not one that can be looked at")
 
 // Open opens a folder, or a zip of one, for Verify. A link in a folder leads nowhere outside of it.
-func Open(ctx context.Context, path string) (fs.FS, io.Closer, error) {
-	st, err := os.Stat(path)
+func Open(ctx context.Context, name string) (fs.FS, io.Closer, error) {
+	st, err := os.Stat(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	if st.IsDir() {
-		root, err := os.OpenRoot(path)
+		root, err := os.OpenRoot(name)
 		if err != nil {
 			return nil, nil, err
 		}
 		return root.FS(), root, nil
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	fsys, err := Zip(ctx, f, st.Size())
 	if err != nil {
 		f.Close()
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return fsys, f, nil
 }
@@ -62,7 +64,7 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64) (fs.FS, error) {
 	if len(z.File) > maxFiles {
 		return nil, fmt.Errorf("%w: it has %d files", ErrHostile, len(z.File))
 	}
-	seen := make(map[string]bool, len(z.File))
+	seen, folders := make(map[string]bool, len(z.File)), map[string]bool{}
 	top, one := "", true
 	var total uint64
 	for _, f := range z.File {
@@ -83,6 +85,11 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64) (fs.FS, error) {
 			return nil, fmt.Errorf("%w: %.80q unpacks to %d bytes from %d", ErrHostile, f.Name, f.UncompressedSize64, f.CompressedSize64)
 		}
 		seen[name] = true
+		for dir := path.Dir(name); dir != "." && !folders[dir]; dir = path.Dir(dir) {
+			if folders[dir] = true; len(folders) > maxFolders {
+				return nil, fmt.Errorf("%w: it has more than %d folders", ErrHostile, maxFolders)
+			}
+		}
 		if total += f.UncompressedSize64; f.UncompressedSize64 > maxBytes || total > maxBytes {
 			return nil, fmt.Errorf("%w: it unpacks to more than %d bytes", ErrHostile, int64(maxBytes))
 		}
