@@ -119,19 +119,19 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range c.paths {
-		g.Go(func() error {
+		g.Go(edge.Guard(func() error {
 			return c.runAgain(ctx, p.task(), func(ctx context.Context) error { return c.runLink(ctx, p) })
-		})
-		g.Go(func() error { return c.runPath(ctx, p) })
+		}))
+		g.Go(edge.Guard(func() error { return c.runPath(ctx, p) }))
 	}
-	g.Go(func() error { return c.runAgain(ctx, "upload", c.runUpload) })
-	g.Go(func() error { return c.runCommands(ctx) })
-	g.Go(func() error { return c.runKeep(ctx) })
-	g.Go(func() error { return c.runChecked(ctx) })
-	g.Go(func() error { return c.runForgotten(ctx) })
+	g.Go(edge.Guard(func() error { return c.runAgain(ctx, "upload", c.runUpload) }))
+	g.Go(edge.Guard(func() error { return c.runCommands(ctx) }))
+	g.Go(edge.Guard(func() error { return c.runKeep(ctx) }))
+	g.Go(edge.Guard(func() error { return c.runChecked(ctx) }))
+	g.Go(edge.Guard(func() error { return c.runForgotten(ctx) }))
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
-	} else if errors.As(err, new(*localError)) {
+	} else if errors.As(err, new(*localError)) || errors.As(err, new(*edge.PanicError)) {
 		return err
 	}
 	return nil
@@ -155,7 +155,7 @@ func (c *Client) runAgain(ctx context.Context, what string, session func(ctx con
 	for {
 		edge.Beat(ctx)
 		began := c.o.Clock.Now()
-		err := session(ctx)
+		err := edge.Guard(func() error { return session(ctx) })()
 		if ctx.Err() != nil {
 			return nil
 		}

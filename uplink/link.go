@@ -104,10 +104,10 @@ func (c *Client) session(ctx context.Context, p *path, addr string) (good bool, 
 		l.retell()
 	}()
 	heard := make(chan struct{}, 1) // capacity 1: one is enough to know that the SOC lives
-	g.Go(func() error { return l.runReceive(gctx, heard) })
-	g.Go(func() error { return l.runSend(gctx) })
-	g.Go(func() error { return l.runWatch(gctx, heard) })
-	g.Go(func() error { return l.runRenew(gctx, addr) })
+	g.Go(edge.Guard(func() error { return l.runReceive(gctx, heard) }))
+	g.Go(edge.Guard(func() error { return l.runSend(gctx) }))
+	g.Go(edge.Guard(func() error { return l.runWatch(gctx, heard) }))
+	g.Go(edge.Guard(func() error { return l.runRenew(gctx, addr) }))
 	return true, causeOf(ctx, g.Wait())
 }
 

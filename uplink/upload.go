@@ -65,7 +65,7 @@ func (c *Client) runUpload(ctx context.Context) error {
 		return err
 	}
 	u := &upload{Client: c, path: p, line: p.line, stream: stream, replies: make(chan *wire.UploadReply), refused: map[edge.ClipID]refusal{}, grown: map[edge.ClipID]growth{}}
-	g.Go(func() error {
+	g.Go(edge.Guard(func() error {
 		for {
 			m, err := stream.Recv()
 			if err != nil {
@@ -77,10 +77,10 @@ func (c *Client) runUpload(ctx context.Context) error {
 				return nil
 			}
 		}
-	})
+	}))
 	u.line.begin()
-	g.Go(func() error { return u.run(ctx) })
-	g.Go(func() error { return u.runRoute(ctx) })
+	g.Go(edge.Guard(func() error { return u.run(ctx) }))
+	g.Go(edge.Guard(func() error { return u.runRoute(ctx) }))
 	defer c.status.uploading("")
 	return g.Wait()
 }

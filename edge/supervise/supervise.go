@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -181,20 +180,7 @@ func (t *Tree) giveUp(err error) {
 	}
 }
 
-// PanicError is a panic that reached the boundary of a task.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
-
 // guard runs f and makes an error of a panic.
-func guard(ctx context.Context, f func(context.Context) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{v, debug.Stack()}
-		}
-	}()
-	return f(ctx)
+func guard(ctx context.Context, f func(context.Context) error) error {
+	return edge.Guard(func() error { return f(ctx) })()
 }

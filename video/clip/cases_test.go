@@ -1,6 +1,7 @@
 package clip
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -331,5 +332,21 @@ func TestAskedClipsLeaveRoomForAlarms(t *testing.T) {
 		if got, want := c.begin(edge.ClipJob{ClipRef: edge.ClipRef{ID: edge.ClipID(edge.NewID())}, Kind: edge.KindFire}), i < 6; got != want {
 			t.Errorf("alarm's clip %d is begun: %v, want %v", i, got, want)
 		}
+	}
+}
+
+// breaking is an eye that panics.
+type breaking struct{}
+
+func (breaking) Still(context.Context, video.Params, video.AccessUnit) ([]byte, error) {
+	panic("no such picture")
+}
+
+func TestAStillThatPanicsCostsNoClip(t *testing.T) {
+	r := newRing()
+	scripted(t, r, 0, 300)
+	fact, _, lost := cutOne(t, t.TempDir(), r, 30*time.Second, alarm(15*time.Second, 5*time.Second, 5*time.Second), breaking{})
+	if lost != "" || fact.Reason != "" || fact.StillBytes != 0 {
+		t.Errorf("lost %q, fact %+v, want a whole clip without a still", lost, fact)
 	}
 }

@@ -67,7 +67,14 @@ func (j *cutting) runBoth(ctx context.Context, camera Camera, s span) (edge.Clip
 	still := make(chan error, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { still <- j.runStill(stillCtx, ctx, camera, s) })
+	wg.Go(func() {
+		err := edge.Guard(func() error { return j.runStill(stillCtx, ctx, camera, s) })()
+		if errors.As(err, new(*edge.PanicError)) {
+			j.log.Error("still broke the cutter", "err", err)
+			err = nil // a clip without still is fine
+		}
+		still <- err
+	})
 	fact, err := j.begin(ctx, camera, s)
 	if err != nil {
 		stop()

@@ -25,8 +25,11 @@ func (e *Eye) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for r := range reports {
-			if e.opt.Reporter != nil {
-				r.tell(ctx, e.opt.Reporter)
+			if e.opt.Reporter == nil {
+				continue
+			}
+			if err := edge.Guard(func() error { r.tell(ctx, e.opt.Reporter); return nil })(); err != nil {
+				e.opt.Log.Error("movement not reported", "camera", r.camera, "err", err)
 			}
 		}
 	})
@@ -93,10 +96,10 @@ func (e *Eye) runProcess(ctx context.Context, say func([]report)) error {
 		return edge.WithHint(fmt.Errorf("eye: %w", err), "the program eye belongs beside the gateway")
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return e.runReader(bufio.NewReaderSize(outR, 64<<10), say) })
-	g.Go(func() error { return e.runWriter(gctx, inW) })
-	g.Go(func() error { return e.runStale(gctx, say) })
-	g.Go(func() error { return e.awaitReady(gctx) })
+	g.Go(edge.Guard(func() error { return e.runReader(bufio.NewReaderSize(outR, 64<<10), say) }))
+	g.Go(edge.Guard(func() error { return e.runWriter(gctx, inW) }))
+	g.Go(edge.Guard(func() error { return e.runStale(gctx, say) }))
+	g.Go(edge.Guard(func() error { return e.awaitReady(gctx) }))
 	g.Go(func() error { // whoever ends first ends the process, and that ends the rest
 		<-gctx.Done()
 		e.setUp(false)

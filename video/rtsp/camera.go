@@ -56,9 +56,9 @@ func (c *Camera) Run(ctx context.Context) error {
 	c.course.picture.Store(int64(c.last.Mono))
 	c.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.runConnections(ctx) })
-	g.Go(func() error { return c.runHealth(ctx) })
-	g.Go(func() error { return c.runFrozen(ctx) })
+	g.Go(edge.Guard(func() error { return c.runConnections(ctx) }))
+	g.Go(edge.Guard(func() error { return c.runHealth(ctx) }))
+	g.Go(edge.Guard(func() error { return c.runFrozen(ctx) }))
 	return g.Wait()
 }
 

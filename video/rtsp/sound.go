@@ -41,8 +41,13 @@ type sound struct {
 var errSound = errors.New("rtsp: sound that cannot be used")
 
 // chooseSound takes the first sound that can be used; the error says why there is none.
-func chooseSound(desc *description.Session) (*sound, error) {
-	err := errors.New("the camera offers no sound")
+func chooseSound(desc *description.Session) (snd *sound, err error) {
+	defer func() {
+		if r := recover(); r != nil { // a library's parsers read what the camera wrote
+			snd, err = nil, fmt.Errorf("the camera's sound broke its reader: %v", r)
+		}
+	}()
+	err = errors.New("the camera offers no sound")
 	for _, m := range desc.Medias {
 		for _, f := range m.Formats {
 			if m.Type != description.MediaTypeAudio || m.IsBackChannel {

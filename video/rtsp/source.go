@@ -303,6 +303,11 @@ func (s *Source) onReport(p rtcp.Packet) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() {
+		if r := recover(); r != nil { // as in onPacket
+			s.fail(fmt.Errorf("rtsp: report that broke its reader: %v", r))
+		}
+	}()
 	switch {
 	case s.packets.Load() > 0 && sr.SSRC == s.ssrc && s.asm.ticks.begun:
 		s.clock.report(sr.NTPTime, s.opt.Clock.Now())

@@ -293,6 +293,14 @@ func TestRunRecordsAndReports(t *testing.T) {
 	})
 }
 
+func TestAPanicInAGoroutineOfRunIsItsError(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Free = func(string) (int64, int64, error) { panic("no disk like that") } })
+	var p *edge.PanicError
+	if err := r.s.Run(t.Context()); !errors.As(err, &p) || p.Value != "no disk like that" {
+		t.Errorf("got %v, want the panic as an error", err)
+	}
+}
+
 func TestNoShelfForNobody(t *testing.T) {
 	r := newRig(t, nil)
 	if _, err := r.s.From("nobody", edge.Stamp{}); !errors.Is(err, ErrNotRecorded) {

@@ -25,9 +25,9 @@ var errNoRoom = errors.New("the disk is full")
 // Run writes, syncs, seals and deletes until ctx ends; then what has come is written and the files are sealed.
 func (s *Store) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.runWriting(gctx) })
-	g.Go(func() error { return s.runKeeping(gctx) })
-	g.Go(func() error { return s.runReports(gctx) })
+	g.Go(edge.Guard(func() error { return s.runWriting(gctx) }))
+	g.Go(edge.Guard(func() error { return s.runKeeping(gctx) }))
+	g.Go(edge.Guard(func() error { return s.runReports(gctx) }))
 	return g.Wait()
 }
 
