@@ -49,6 +49,12 @@ func (j *Journal) AddMotions(ctx context.Context, ms []Motion) error {
 	})
 }
 
+// halveMotions deletes the oldest half, a few thousand rows at most: an append waits for it.
+func (t *tx) halveMotions(ctx context.Context) error {
+	_, err := t.exec(ctx, `delete from motions where id <= (select min(id) + min((max(id) - min(id)) / 2, ?) from motions)`, 5*pruneChunk)
+	return err
+}
+
 // MotionQuery says what of the movement is wanted; zero fields do not narrow it.
 type MotionQuery struct {
 	Camera   edge.CameraID

@@ -60,3 +60,34 @@ func TestMovementTakesNoRoomFromEvents(t *testing.T) {
 		t.Errorf("kept %d, newest of %v, want the newest %d", len(got), got[0].From, most)
 	}
 }
+
+// In a long outage movement that is only searched goes before anything that the SOC has not seen.
+func TestMovementGoesBeforeEventsThatTheSOCHasNotSeen(t *testing.T) {
+	opt := small(t.TempDir())
+	opt.LimitBytes = 2 << 20
+	b := open(t, opt)
+	most := (2 << 20) / 16 / motionBytes
+	ms := make([]Motion, most)
+	for i := range ms {
+		ms[i] = Motion{Camera: "door", From: time.Unix(int64(i), 0), To: time.Unix(int64(i), 1), Why: strings.Repeat("w", maxWhy)}
+	}
+	must(t, b.AddMotions(t.Context(), ms))
+	left := most
+	for n := 0; b.kinds()[edge.KindEventsLost] == 0; n++ {
+		got, err := b.Motions(t.Context(), MotionQuery{Limit: 1000})
+		must(t, err)
+		left = len(got)
+		evs := make([]edge.Event, 20)
+		for k := range evs {
+			evs[k] = filler(edge.KindSet, 20*n+k)
+		}
+		b.append(evs...)
+	}
+	got, err := b.Motions(t.Context(), MotionQuery{Limit: 1000})
+	must(t, err)
+	if left > most/2 || len(got) == 0 || got[0].From.Unix() != int64(most-1) {
+		t.Errorf("events are lost with %d of %d rows of movement before and %d after, want the older half gone first, and the newest kept", left, most, len(got))
+	}
+	b.withinLimit()
+	b.verify()
+}

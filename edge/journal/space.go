@@ -153,11 +153,25 @@ func (t *tx) pruneTo(ctx context.Context, through int64) (a head, err error) {
 const enoughPages = 8
 
 // giveUp deletes spans of events, those that the SOC has first and routine before urgent, until some pages are free, and says
-// whether it deleted any. One span may free none: routine events that stand between urgent ones leave holes that no other
+// whether it deleted any. Before those that it has not, movement goes that is only searched. One span may free none: routine events that stand between urgent ones leave holes that no other
 // event fits into.
 func (t *tx) giveUp(ctx context.Context, used int64) (bool, error) {
 	var gone []span
+	moved := false
 	for _, s := range []span{{lane: edge.Routine}, {lane: edge.Urgent}, {lane: edge.Routine, lost: true}, {lane: edge.Urgent, lost: true}} {
+		if s.lost && !moved {
+			moved = true
+			if err := t.halveMotions(ctx); err != nil {
+				return false, err
+			}
+			now, err := t.usedBytes(ctx)
+			if err != nil {
+				return false, err
+			}
+			if used-now >= enoughPages*pageBytes {
+				return true, t.recordGone(ctx, gone)
+			}
+		}
 		for {
 			g, err := t.dropSpan(ctx, s.lane, s.lost)
 			if err != nil {
