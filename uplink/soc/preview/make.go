@@ -101,23 +101,14 @@ func (m *Maker) run(ctx context.Context, in io.Reader, out *os.File, most int64)
 	all := ctx
 	ctx, cancel := context.WithTimeout(ctx, m.o.Timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, m.o.FFmpeg, "-nostdin", "-hide_banner", "-v", "error",
-		"-protocol_whitelist", "pipe", "-threads", "1", "-f", "mp4", "-i", "pipe:0", "-map", "0:v:0", "-map", "0:a:0?", "-map_metadata", "-1",
-		"-filter_threads", "1", "-vf", "scale='min(1280,iw)':-2", "-pix_fmt", "yuv420p",
-		"-c:v", "libx264", "-preset", "veryfast", "-crf", "26", "-threads", "1", "-c:a", "aac", "-b:a", "64k",
-		"-movflags", "frag_keyframe+empty_moov+default_base_moof", "-fs", fmt.Sprint(most), "-f", "mp4", "pipe:1")
 	said := &capped{}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, said
-	cmd.Env, cmd.Dir = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, "/"
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it may have started ends with it, and a Ctrl-C is for us
-	if err := cmd.Start(); err != nil {
+	cmd, err := m.start(func() *exec.Cmd { return m.command(ctx, in, out, said, most) })
+	if err != nil {
 		return fmt.Errorf("preview: %w", err)
 	}
 	// It has hardly begun, and cannot be another process: it has not been waited for.
 	limit(cmd.Process.Pid, most, m.o.Timeout.Seconds())
-	err := cmd.Wait()
+	err = cmd.Wait()
 	switch {
 	case all.Err() != nil:
 		return all.Err()
@@ -133,6 +124,21 @@ func (m *Maker) run(ctx context.Context, in io.Reader, out *os.File, most int64)
 		return ErrUnplayable
 	}
 	return nil
+}
+
+// command is ffmpeg with what it is given.
+func (m *Maker) command(ctx context.Context, in io.Reader, out *os.File, said *capped, most int64) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, m.o.FFmpeg, "-nostdin", "-hide_banner", "-v", "error",
+		"-protocol_whitelist", "pipe", "-threads", "1", "-f", "mp4", "-i", "pipe:0", "-map", "0:v:0", "-map", "0:a:0?", "-map_metadata", "-1",
+		"-filter_threads", "1", "-vf", "scale='min(1280,iw)':-2", "-pix_fmt", "yuv420p",
+		"-c:v", "libx264", "-preset", "veryfast", "-crf", "26", "-threads", "1", "-c:a", "aac", "-b:a", "64k",
+		"-movflags", "frag_keyframe+empty_moov+default_base_moof", "-fs", fmt.Sprint(most), "-f", "mp4", "pipe:1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, said
+	cmd.Env, cmd.Dir = []string{"LC_ALL=C"}, "/"
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it may have started ends with it, and a Ctrl-C is for us
+	return cmd
 }
 
 // limit bounds what the child may take: processor, memory, files. What cannot be set is left, and the time ends it all the same.

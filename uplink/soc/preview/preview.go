@@ -1,5 +1,9 @@
 // Package preview makes H.264 copies, smaller than the original, of clips that a browser cannot play. It runs ffmpeg, as a child
-// with bounds on its time, memory and output that speaks to nothing but two pipes: a hostile clip can at worst cost them.
+// with bounds on its time, memory and output. It reads the clip from a pipe and writes to one file that is open. Where the kernel
+// allows it, without any privilege, the child has no network, sees no other process, opens no file but programs and libraries and
+// changes none (user namespaces and Landlock). Where it does not, which the log says once, a clip that breaks the decoder and then
+// runs code of its own can do what the SOC's user can. Not bounded in any case: which calls of the kernel it makes, and the modes and
+// times of the SOC's files.
 //
 // A preview is made when somebody asks for it and kept in a folder of a bounded size, the least used going first. It never touches
 // the clip, which stays the evidence. A Maker starts no goroutine that outlives a call and may be used by any number at once.
@@ -56,6 +60,9 @@ type Maker struct {
 
 	mu     sync.Mutex
 	making map[string]*work // by name
+
+	shared, open sync.Once // told that the child is not confined in the one way or the other
+	writable     []string  // folders that a test's program may change
 }
 
 // work is one preview that is being made.

@@ -1,12 +1,15 @@
 package preview
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -91,6 +94,7 @@ func TestWhatComesOfAChild(t *testing.T) {
 func TestPreviewIsMadeOnceOfWhatThereIs(t *testing.T) {
 	count := filepath.Join(t.TempDir(), "count")
 	m := newMaker(t, "echo >>"+count+"; cat", nil)
+	m.writable = []string{filepath.Dir(count)}
 	path := clip(t, "film and more")
 	var wg sync.WaitGroup
 	for range 20 {
@@ -128,6 +132,7 @@ func TestPreviewIsMadeOnceOfWhatThereIs(t *testing.T) {
 func TestWhoAskedGoesAndAnotherMakesIt(t *testing.T) {
 	began := filepath.Join(t.TempDir(), "began")
 	m := newMaker(t, "if [ -e "+began+" ]; then cat; else touch "+began+"; exec sleep 600; fi", nil)
+	m.writable = []string{filepath.Dir(began)}
 	path := clip(t, "film")
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -189,5 +194,39 @@ func TestPreviewsAreBounded(t *testing.T) {
 	}
 	if got := m.files(t); len(got) != 3 || !strings.HasPrefix(got[2], string(id(4))) {
 		t.Errorf("there are %v, want the three newest", got)
+	}
+}
+
+// What a child finds that a clip has taken over. A kernel that does not allow it has the log say so.
+func TestChildIsConfined(t *testing.T) {
+	secret := clip(t, "secret")
+	var log bytes.Buffer
+	m := newMaker(t, "readlink /proc/self/ns/net; cat "+secret+"; echo x >>"+secret+"; rm "+secret+"; kill -0 "+strconv.Itoa(os.Getpid())+" && echo seen; env; cat",
+		func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	f, err := m.Of(t.Context(), id(1), clip(t, "film"), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "does not close the disk") {
+		if b, err := os.ReadFile(secret); err != nil || string(b) != "secret" {
+			t.Errorf("the file is %q, %v", b, err)
+		}
+		if strings.Contains(string(b), "secret") {
+			t.Errorf("it reads what it may not: %q", b)
+		}
+	}
+	if !strings.Contains(log.String(), "no namespaces") {
+		net, err := os.Readlink("/proc/self/ns/net")
+		if err != nil || !strings.HasPrefix(string(b), "net:[") || strings.Contains(string(b), net) || strings.Contains(string(b), "seen") {
+			t.Errorf("it has our network, or sees us: %q, %v", b, err)
+		}
+	}
+	if s := string(b); strings.Contains(s, "HOME=") || !strings.HasSuffix(s, "film") {
+		t.Errorf("it finds %q", b)
 	}
 }
