@@ -46,14 +46,18 @@ type Grader struct {
 	place       int     // of the newest unit after its keyframe
 	newest      video.Ticks90k
 	awake       bool
-	fresh       bool // the decoder begins with the next keyframe
-	hurt        bool // what the decoder gives is not to be looked at before the next keyframe
+	dozing      bool           // awake, and only keyframes are decoded: something moves and goes on moving
+	keyAt       video.Ticks90k // of the newest keyframe
+	gopTime     video.Ticks90k // from the one before it
+	fresh       bool           // the decoder begins with the next keyframe
+	hurt        bool           // what the decoder gives is not to be looked at before the next keyframe
 	hurtAt      video.Ticks90k
 	livelyAt    video.Ticks90k // something may have moved, or the grader woke
 	jumpAt      video.Ticks90k // last jump of the size
 	proofAt     video.Ticks90k // start of an interval that a jump should have announced; 0: none
 	hintTo      video.Ticks90k
-	opened      bool    // an interval since it woke
+	opened      bool // an interval since it woke
+	openedAt    video.Ticks90k
 	vain        float64 // times that it woke in vain, of late
 	keptAt      video.Ticks90k
 	tally       Tally
@@ -66,6 +70,8 @@ const (
 	watchingSleep = 2 * video.Second  // of quiet
 	alertSleep    = 10 * video.Second // of quiet
 	hintTime      = 10 * video.Second
+	dozeAfter     = 2 * video.Second // of movement that has been told
+	dozeGOP       = 3 * video.Second // longer ones would join what are two visits
 	keepEvery     = video.Second
 	tallyEvery    = 10 * video.Second
 	jumpAhead     = 3 * video.Second / 10 // a jump this long after an interval's start has announced it
@@ -83,7 +89,7 @@ func NewGrader(camera edge.CameraID, say func(Message)) *Grader {
 func (g *Grader) Open(dec Decoder, size video.Size) {
 	g.dec, g.pixels = dec, size.Width*size.Height
 	g.gop, g.before, g.held = nil, nil, 0
-	g.awake, g.fresh = true, true
+	g.awake, g.dozing, g.fresh = true, false, true
 }
 
 // Setup changes how the camera is looked at.
@@ -93,7 +99,10 @@ func (g *Grader) Setup(grade Grade, opt ModelOptions) {
 	}
 	raised := grade == Alert && g.grade != Alert
 	g.grade, g.opt = grade, opt
-	if raised && !g.awake && !g.sizes.reliable(g.pixels) {
+	switch {
+	case raised && g.dozing:
+		g.rouse(g.gop)
+	case raised && !g.awake && !g.sizes.reliable(g.pixels):
 		g.wake(g.gop)
 	}
 }
@@ -101,6 +110,9 @@ func (g *Grader) Setup(grade Grade, opt ModelOptions) {
 // Hint says that somebody else believes that something moves.
 func (g *Grader) Hint() {
 	g.hintTo = g.newest + hintTime
+	if g.dozing {
+		g.rouse(g.gop)
+	}
 	if !g.awake {
 		g.wake(g.gop)
 	}
@@ -121,6 +133,8 @@ func (g *Grader) Take(u *Unit) {
 		g.damage()
 	}
 	switch {
+	case g.dozes(u):
+		g.doze(u)
 	case g.awake:
 		g.next(u)
 	case u.Keyframe:
@@ -144,6 +158,7 @@ func (g *Grader) keep(u *Unit) {
 			g.held -= len(b.Data)
 		}
 		g.before, g.gop, g.place = g.gop, []*Unit{u}, 0
+		g.keyAt, g.gopTime = u.PTS, u.PTS-g.keyAt
 		g.held += len(u.Data)
 		g.hurt = false
 		return
@@ -200,6 +215,56 @@ func (g *Grader) wake(units []*Unit) {
 	}
 }
 
+// dozes says whether only keyframes are to be decoded: a camera that is watched, where something has been moving for a while and been told.
+func (g *Grader) dozes(u *Unit) bool {
+	if g.dozing {
+		return true
+	}
+	if !u.Keyframe || !g.awake || g.grade != Watching || g.newest < g.hintTo || g.gopTime <= 0 || g.gopTime > dozeGOP || len(g.before) == 0 {
+		return false
+	}
+	m := g.model
+	g.dozing = m != nil && m.open && g.newest-g.openedAt >= dozeAfter && g.newest-m.movingAt < g.gopTime
+	return g.dozing
+}
+
+// doze looks at a keyframe. When nothing moves in it any more the pictures since the one before tell when that ended.
+func (g *Grader) doze(u *Unit) {
+	if !u.Keyframe {
+		if u.Lost || len(g.gop) == 0 { // there will be nothing to go back to
+			g.dozing, g.fresh = false, true
+		}
+		return
+	}
+	g.hand(u)
+	grid, err := g.dec.Key(u)
+	if err != nil {
+		g.tally.Damaged++
+		g.dozing, g.fresh = false, true
+		return
+	}
+	if g.of(grid) == nil || !g.model.open || g.gopTime > dozeGOP {
+		g.rouse(append(append([]*Unit(nil), g.before...), u))
+		return
+	}
+	r, ok := g.model.Doze(u.PTS, grid.Cells)
+	if !ok {
+		g.rouse(append(append([]*Unit(nil), g.before...), u))
+		return
+	}
+	g.livelyAt, g.keptAt = u.PTS, g.newest
+	g.see(u.PTS, grid.Sharp)
+	g.say(&Motion{Camera: g.camera, State: r.State, PTS: r.PTS, At: g.newest, Box: r.Box, Where: r.Where})
+}
+
+// rouse ends dozing: units, which begin with a keyframe, are decoded, and every one that follows.
+func (g *Grader) rouse(units []*Unit) {
+	g.dozing, g.fresh = false, true
+	for _, u := range units {
+		g.next(u)
+	}
+}
+
 // next decodes a unit while awake.
 func (g *Grader) next(u *Unit) {
 	if g.fresh && !u.Keyframe {
@@ -243,7 +308,7 @@ func (g *Grader) step(pts video.Ticks90k, grid Grid) {
 	g.see(pts, grid.Sharp)
 	switch r.State {
 	case Start:
-		g.opened, g.vain, g.keptAt = true, 0, g.newest
+		g.opened, g.openedAt, g.vain, g.keptAt = true, g.newest, 0, g.newest
 		g.proofAt = r.PTS
 	case Keep:
 		if g.newest-g.keptAt < keepEvery {

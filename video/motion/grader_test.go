@@ -212,3 +212,54 @@ func TestKeepsBoundedly(t *testing.T) {
 		}
 	}
 }
+
+// pacing is a room in which somebody walks to and fro from picture at to end.
+func pacing(at, end int) func(n int) []uint16 {
+	return func(n int) []uint16 {
+		if n < at || n > end {
+			return room(1, n)
+		}
+		x := (n - at) % 220 // 110 cells there, and back
+		if x > 110 {
+			x = 220 - x
+		}
+		return person(room(1, n), x)
+	}
+}
+
+// While somebody is there whom the SOC knows of, keyframes suffice to see that he still is; when he has gone is found exactly.
+func TestWatchingDozesWhileMovementGoesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		grade Grade
+		rouse func(g *Grader)
+		most  int // pictures decoded of 400
+		least int
+	}{
+		"watching":             {Watching, func(*Grader) {}, 60, 10},
+		"alert":                {Alert, func(*Grader) {}, 420, 400},
+		"the grade is raised":  {Watching, func(g *Grader) { g.Setup(Alert, ModelOptions{}) }, 420, 340},
+		"a hint in the middle": {Watching, func(g *Grader) { g.Hint() }, 250, 100},
+	} {
+		var got []Message
+		g := NewGrader("a", func(m Message) { got = append(got, m) })
+		g.Setup(c.grade, ModelOptions{})
+		d := &drawn{t: t, picture: pacing(305, 873), last: -1}
+		g.Open(d, video.Size{Width: 640, Height: 360})
+		watch(t, g, d, 0, 400, even)
+		before := d.decoded + d.keys
+		watch(t, g, d, 400, 50, even)
+		c.rouse(g)
+		watch(t, g, d, 450, 350, even)
+		if n := d.decoded + d.keys - before; n > c.most || n < c.least {
+			t.Errorf("%s: decoded %d of 400 pictures while he paced, want %d to %d", name, n, c.least, c.most)
+		}
+		watch(t, g, d, 800, 200, even)
+		starts, ends := spans(got)
+		if len(starts) != 1 || len(ends) != 1 {
+			t.Fatalf("%s: got %d starts and %d ends, want one each", name, len(starts), len(ends))
+		}
+		if end := int(ends[0].PTS / tenth); end < 868 || end > 876 {
+			t.Errorf("%s: ends with %d, he went with 873", name, end)
+		}
+	}
+}

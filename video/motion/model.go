@@ -153,6 +153,39 @@ func (m *Model) Glance(pts video.Ticks90k, grid []uint16, factor float64) bool {
 	return false
 }
 
+// Doze takes a keyframe that comes long after the picture before while an interval is open. ok is false, and the picture forgotten again, when it
+// shows no movement that is as good as the interval needs: then the ones between must be looked at, to find when it ended.
+func (m *Model) Doze(pts video.Ticks90k, grid []uint16) (r Report, ok bool) {
+	gap := pts - m.lastAt
+	if !m.open || gap <= 0 || gap > forgetting {
+		return r, false
+	}
+	m.look(grid)
+	_, light := m.changed()
+	best := -1
+	if !m.judge(light, 1) {
+		for i, f := range m.found {
+			if float64(f.moving) >= m.least && (best < 0 || f.moving > m.found[best].moving) {
+				best = i
+			}
+		}
+	}
+	if best < 0 {
+		m.unlook()
+		m.differs, m.differed = m.differed, m.differs
+		return r, false
+	}
+	seconds := gap.Duration().Seconds()
+	m.lastAt, m.movingAt = pts, pts
+	m.age += seconds
+	m.calm += seconds
+	m.learn(m.owed+seconds, 0, false)
+	m.owed, m.stirs = 0, false
+	m.tracks = m.tracks[:0]
+	m.where |= m.parts
+	return Report{State: Keep, PTS: pts, Box: m.boxOf(m.found[best].box), Where: m.where}, true
+}
+
 // Step takes the next picture.
 func (m *Model) Step(pts video.Ticks90k, grid []uint16) Report {
 	gap := pts - m.lastAt
