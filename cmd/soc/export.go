@@ -201,6 +201,13 @@ func (x *export) putCustody(ctx context.Context) error {
 func (x *export) putClips(ctx context.Context) error {
 	for i := range x.films {
 		c := &x.films[i]
+		if len(c.SHA256) == 0 { // it may have come in full since
+			now, err := x.led.Clip(ctx, c.ID)
+			if err != nil {
+				return err
+			}
+			*c = now
+		}
 		h := evidence.ClipHeader{ID: c.ID, Camera: c.Camera, From: c.From, To: c.To, State: string(c.State), Reason: c.Reason}
 		if err := ctx.Err(); err != nil {
 			return err
