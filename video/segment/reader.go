@@ -171,7 +171,7 @@ func (r *Reader) live() bool {
 func (r *Reader) take(rec record) (u video.AccessUnit, ok bool) {
 	if r.scan.damaged {
 		r.scan.damaged = false
-		r.skip = true
+		r.skip, r.raw = true, nil // the parameters of what comes may be among what is damaged
 		r.miss()
 	}
 	var err error
