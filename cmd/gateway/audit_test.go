@@ -269,7 +269,7 @@ func (x *torture) boxFiles() {
 	for name := range want {
 		x.t.Errorf("a row of the box names %s, which is not there", name)
 	}
-	known := regexp.MustCompile(`^(journal\.(db|db-wal|db-shm|lock|reserve|mark)|clips|identity|segments|lost\+found)$`)
+	known := regexp.MustCompile(`^(journal\.(db|db-wal|db-shm|lock|reserve|mark)|clips|identity|segments|eye|lost\+found)$`)
 	entries, err := os.ReadDir(filepath.Join(x.dir, "gateway"))
 	if err != nil {
 		x.t.Fatal(err)

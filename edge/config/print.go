@@ -71,7 +71,9 @@ func (y yamlWriter) cameras(cs []Camera) {
 		if c.Segments > 0 {
 			y.line(2, "segments: %s", c.Segments)
 		}
-		y.line(2, "motion: %s", c.Look)
+		if c.Look.Sensitivity != "" { // gateway discover proposes cameras that say nothing of it
+			y.line(2, "motion: %s", c.Look)
+		}
 		y.line(2, "basic: %s", map[bool]string{true: "on", false: "off"}[c.Basic])
 		y.line(2, "audio: %s", map[bool]string{true: "on", false: "off"}[c.Audio])
 	}
