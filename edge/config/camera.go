@@ -90,21 +90,33 @@ func (o object) trust(c *Camera) {
 	}
 }
 
-// rtsp reads a camera's address. A password in it must not be repeated in any message, so no message shows the address.
+// rtsp reads the address of a camera's stream.
 func (o object) rtsp(key string, dst *string) {
+	o.address(key, dst, "is no RTSP address", "write it like rtsp://camera-1.local/main",
+		"put the name in user, the password in a file of its own, and that file's path in password_file", "rtsp", "rtsps")
+}
+
+// onvif reads the address of a camera's device service.
+func (o object) onvif(key string, dst *string) {
+	o.address(key, dst, "is no address of ONVIF", "write it like http://camera-1.local/onvif/device_service",
+		"it is asked with user and password_file of the camera: take them out", "http", "https")
+}
+
+// address reads a camera's address of one of the schemes. A password in it must not be repeated in any message, so no message shows the
+// address.
+func (o object) address(key string, dst *string, other, hint, userHint string, schemes ...string) {
 	s, ok := o.text(key)
 	if !ok {
 		return
 	}
-	const hint = "write it like rtsp://camera-1.local/main"
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Opaque != "":
 		o.r.bad(o.at(key), "is no URL", hint)
-	case u.Scheme != "rtsp" && u.Scheme != "rtsps":
-		o.r.bad(o.at(key), "is no RTSP address", hint)
+	case !contains(schemes, u.Scheme):
+		o.r.bad(o.at(key), other, hint)
 	case u.User != nil:
-		o.r.bad(o.at(key), "has a user or a password in it", "put the name in user, the password in a file of its own, and that file's path in password_file")
+		o.r.bad(o.at(key), "has a user or a password in it", userHint)
 	case u.Hostname() == "":
 		o.r.bad(o.at(key), "names no host", hint)
 	default:
