@@ -48,7 +48,7 @@ type session struct {
 	out     chan *wire.SocMessage   // read by the stream's writer; as many as fit between two looks at a slow box
 	sent    map[edge.CommandID]bool // commands without outcome
 	more    bool                    // others wait for these
-	greeted atomic.Bool             // the Welcome is on its way
+	greeted atomic.Bool             // the writer has the Welcome: what is pushed from here on follows it
 }
 
 // runLink is the one place where a stream's state is changed. A reader and a writer of their own feed it, so that it can
@@ -80,6 +80,8 @@ func (s *Server) runLink(stream linkStream, site edge.SiteID) error {
 		for {
 			select {
 			case m := <-x.out:
+				// The first is the Welcome. Said before it leaves: the box may send a heartbeat as soon as it has it.
+				x.greeted.Store(true)
 				if err := stream.Send(m); err != nil {
 					broken <- err
 					return
@@ -257,7 +259,6 @@ func (x *session) hello(ctx context.Context, h *wire.Hello) error {
 		HeartbeatMs: uint32(x.o.Heartbeat.Milliseconds()),
 		Trust:       x.ca.Digest(),
 	}}}
-	x.greeted.Store(true)
 	return nil
 }
 
