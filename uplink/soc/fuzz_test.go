@@ -2,17 +2,23 @@ package soc
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/uplink/soc/ledger"
 	"sitewatch/uplink/wire"
 )
@@ -28,7 +34,8 @@ func FuzzIngest(f *testing.F) {
 	f.Add([]byte("rubbish"), uint64(1<<63), int32(77), []byte{1}, int64(0))
 	f.Add([]byte{}, uint64(0), int32(0), []byte{}, int64(0))
 
-	led, err := ledger.Open(context.Background(), ledger.Options{Path: filepath.Join(f.TempDir(), "ledger.db")})
+	edgetest.Fuzz(f)
+	led, err := ledger.Open(context.Background(), ledger.Options{Path: filepath.Join(edgetest.FastDir(f), "ledger.db")})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -86,6 +93,103 @@ func FuzzIngest(f *testing.F) {
 			if err := x.message(ctx, &any); status.Code(err) == codes.Unavailable {
 				t.Fatalf("got %v", err)
 			}
+		}
+	})
+}
+
+// said is an Upload stream of which a test has all that the box says.
+type said struct {
+	grpc.ServerStream
+	out []*wire.UploadReply
+}
+
+func (s *said) Context() context.Context           { return context.Background() }
+func (s *said) SetHeader(metadata.MD) error        { return nil }
+func (s *said) Send(r *wire.UploadReply) error     { s.out = append(s.out, r); return nil }
+func (s *said) Recv() (*wire.UploadRequest, error) { return nil, context.Canceled }
+
+// FuzzUpload is a box that says anything at all about its files: no panic, no answer that blames the SOC's disk, nothing outside of
+// its folder, nothing stored that has not the digest that was offered, and the site's share is what its files have.
+func FuzzUpload(f *testing.F) {
+	id, other := strings.Repeat("ab", 16), strings.Repeat("cd", 16)
+	data := []byte("fragment")
+	sum := sha256.Sum256(data)
+	add := func(ms ...*wire.UploadRequest) {
+		var b []byte
+		for _, m := range ms {
+			p, err := proto.Marshal(m)
+			if err != nil || len(p) > 255 {
+				f.Fatal(len(p), err)
+			}
+			b = append(append(b, byte(len(p))), p...)
+		}
+		f.Add(b)
+	}
+	offer := func(id string, size int64, sha []byte, growing, anew bool) *wire.UploadRequest {
+		return &wire.UploadRequest{Message: &wire.UploadRequest_Offer{Offer: &wire.Offer{Clip: id, Part: 2, Camera: "door", Journal: id, Seq: 1, Size: size, Sha256: sha, Growing: growing, Anew: anew}}}
+	}
+	chunk := func(off int64, b []byte) *wire.UploadRequest {
+		return &wire.UploadRequest{Message: &wire.UploadRequest_Chunk{Chunk: &wire.Chunk{Offset: off, Data: b}}}
+	}
+	finish := &wire.UploadRequest{Message: &wire.UploadRequest_Finish{Finish: &wire.Finish{}}}
+	add(offer(id, 0, nil, true, false), chunk(0, data[:4]), offer(other, 3, nil, true, false), chunk(0, data), offer(id, 8, sum[:], false, false), chunk(4, data[4:]), finish)
+	add(offer(id, 0, nil, true, false), chunk(0, data), offer(id, 3, sum[:], false, false), finish, offer(id, 8, sum[:], false, true), chunk(0, data), finish)
+	add(offer(id, 8, sum[:], false, false), chunk(0, data), finish, offer(id, 8, nil, true, true))
+	add(offer(id, 0, nil, true, true), finish)
+	edgetest.Fuzz(f)
+	led, err := ledger.Open(context.Background(), ledger.Options{Path: filepath.Join(edgetest.FastDir(f), "ledger.db")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { led.Run(ctx) })
+	f.Cleanup(func() { stop(); wg.Wait(); led.Close() })
+	clock, metrics := edge.NewSystemClock(), newMetrics()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := edgetest.FastDir(t)
+		st, err := openStore(filepath.Join(dir, "clips"), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Server{o: Options{Ledger: led, Clips: st.dir, Clock: clock, Log: slog.New(slog.DiscardHandler)}, store: st, metrics: metrics, repeats: repeats{clock: clock}}
+		stream := &said{}
+		u := &receiving{Server: s, stream: stream, site: "1"}
+		for len(b) > 1 && int(b[0]) < len(b) {
+			var m wire.UploadRequest
+			n := 1 + int(b[0])
+			if proto.Unmarshal(b[1:n], &m) == nil {
+				if err := u.take(ctx, &m); status.Code(err) == codes.Unavailable || status.Code(err) == codes.Unknown {
+					t.Fatal(err)
+				} else if err != nil {
+					break
+				}
+			}
+			b = b[n:]
+		}
+		u.drop()
+		if len(st.open) > 0 {
+			t.Errorf("%d files stay open", len(st.open))
+		}
+		var grown int64
+		files, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if filepath.Dir(name) != filepath.Join(st.dir, "1") {
+				t.Errorf("%s is not where it belongs", name)
+			}
+			fi, err := os.Stat(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(name, partExt) || strings.HasSuffix(name, growExt) || strings.HasSuffix(name, oldExt) {
+				grown += fi.Size()
+			}
+		}
+		if st.kept["1"] != grown {
+			t.Errorf("the site has %d bytes, its files %d", st.kept["1"], grown)
 		}
 	})
 }

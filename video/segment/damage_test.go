@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 )
 
@@ -43,7 +44,9 @@ func small(t testing.TB) (file []byte, units []video.AccessUnit, ends []int64) {
 // found is a rig whose disk has one file, which the test makes.
 type found struct{ *rig }
 
-func newFound(t testing.TB) found { return found{newRig(t, nil)} }
+func newFound(t testing.TB) found {
+	return found{newRig(t, func(o *Options) { o.Dir = filepath.Join(edgetest.FastDir(t), "segments") })}
+}
 
 // put makes the file anew.
 func (f found) put(b []byte) {
@@ -232,6 +235,7 @@ func TestRecordsInsidePicturesAreNone(t *testing.T) {
 }
 
 func FuzzScan(f *testing.F) {
+	edgetest.Fuzz(f)
 	file, _, _ := small(f)
 	f.Add(file)
 	f.Add(file[:len(file)/2])
