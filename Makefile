@@ -71,8 +71,9 @@ torture-power: deps-test ## as root: power cuts, CUTS (200), and a full disk, on
 	$(GO) test -count 1 -timeout 120m -v -run 'TestPowerCuts|TestFullDisk|TestDiskFullOfPictures' ./cmd/gateway -cuts $(CUTS)
 
 SEEDS ?= 10000
-torture-eye: deps-test ## damaged and cut films through the decoder: each of 16 films SEEDS (10000) times
+torture-eye: deps-test ## damaged films through the decoder: each of 16 films SEEDS (10000) times, and ten times SEEDS of small ones through eyes as the gateway has them
 	$(GO) test -count 1 -timeout 240m -v -run 'TestDamage' ./cmd/eye -seeds $(SEEDS) -films $(abspath $(FOOTAGE))
+	$(GO) test -count 1 -timeout 240m -v -run 'TestTorturedEyes' ./video/motion -seeds $(SEEDS)0 -films $(abspath $(FOOTAGE))
 
 lint: deps-build ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l cmd edge drivers video uplink); [ -z "$$out" ] || { echo "not gofmt'd:"; echo "$$out"; exit 1; }

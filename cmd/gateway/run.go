@@ -16,6 +16,7 @@ import (
 	"sitewatch/edge"
 	"sitewatch/edge/config"
 	"sitewatch/edge/supervise"
+	"sitewatch/video/motion"
 )
 
 type runCmd struct {
@@ -107,7 +108,7 @@ func (b *box) run(ctx context.Context) error {
 	if b.eye != nil {
 		tree.Go(supervise.Task{Name: "motion", Run: b.motions.Run})
 		for i, e := range b.eye.Eyes() {
-			tree.Go(supervise.Task{Name: edge.TaskName(fmt.Sprintf("eye/%d", i)), Run: e.Run})
+			tree.Go(supervise.Task{Name: edge.TaskName(fmt.Sprintf("eye/%d", i)), Run: e.Run, Pause: motion.LongestPause})
 		}
 		tree.Go(supervise.Task{Name: "grades", Run: b.grades.Run})
 		tree.Go(supervise.Task{Name: "clips", Run: b.cutter.Run})

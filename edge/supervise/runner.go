@@ -90,7 +90,7 @@ func (r *runner) loop(ctx context.Context) {
 		if r.task.Restart == Never || !wait(ctx, jitter(pause)) {
 			return
 		}
-		pause = min(2*pause, longestPause)
+		pause = min(2*pause, r.task.Pause)
 	}
 }
 

@@ -32,6 +32,7 @@ type Task struct {
 	Vital   bool          // the program is of no use without it: see Tree.Run
 	Beat    time.Duration // longest time between two edge.Beat calls while it runs; 0: it need not beat
 	Stop    time.Duration // how long it may take to return; 0: 5 s
+	Pause   time.Duration // the longest pause before it is run again; 0: 30 s
 }
 
 // Options of New. Log and Clock are needed.
@@ -78,6 +79,9 @@ var ErrStopped = errors.New("supervise: the tree has stopped")
 func (t *Tree) Go(task Task) error {
 	if task.Stop == 0 {
 		task.Stop = 5 * time.Second
+	}
+	if task.Pause == 0 {
+		task.Pause = longestPause
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

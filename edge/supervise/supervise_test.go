@@ -106,6 +106,22 @@ func TestTaskComesBackWithGrowingPauses(t *testing.T) {
 	})
 }
 
+// What a picture has ended, and what is seen of others with it, is back within a second however often that happens.
+func TestPauseIsBoundedByTheTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, starts := newStage(), 0
+		s.run(t, Task{Name: "eye/0", Pause: 500 * time.Millisecond, Run: func(context.Context) error {
+			starts++
+			return errLine
+		}})
+		time.Sleep(time.Minute)
+		s.stop(t)
+		if starts < 120 || starts > 162 {
+			t.Errorf("%d starts in a minute, want one each 375 to 500 ms", starts)
+		}
+	})
+}
+
 func TestHealthyMinuteResetsThePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, runs, pause := newStage(), 0, time.Duration(0)

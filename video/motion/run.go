@@ -18,6 +18,10 @@ import (
 	"sitewatch/video"
 )
 
+// LongestPause is what may pass between two runs: an eye that dies is back within a second, however many of its cameras have ended one
+// before. Each of those is in quarantine, so that what is left to end the next one is less each time.
+const LongestPause = 500 * time.Millisecond
+
 // Run starts the eye and works with it until it dies or ctx ends. It always returns an error: the supervisor starts it again
 // by calling Run again. Intervals that were open are closed then, because the next eye knows nothing of them.
 func (e *Eye) Run(ctx context.Context) error {
