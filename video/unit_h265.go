@@ -64,16 +64,29 @@ func kept265(n []byte) bool {
 	return t <= naluLastVCL265 || t == naluSEI265 || t == naluSuffix265
 }
 
+// CRA says whether u is a CRA picture of H.265: those that are shown before it, although they come after it, may refer to pictures
+// before it.
+func (p Params) CRA(u AccessUnit) bool {
+	t, ok := p.slice265(u)
+	return ok && t == naluCRA265
+}
+
 // Skipped says whether u is a RASL picture of H.265 (§3.112): it refers to pictures before the CRA that it follows, so that a
 // decoder that begins with that CRA cannot show it.
 func (p Params) Skipped(u AccessUnit) bool {
+	t, ok := p.slice265(u)
+	return ok && (t == naluRASLN265 || t == naluRASLR265)
+}
+
+// slice265 is the type of the first slice of u.
+func (p Params) slice265(u AccessUnit) (t byte, ok bool) {
 	if p.Codec != H265 || u.Audio != nil {
-		return false
+		return 0, false
 	}
 	for n := range u.NALUs() {
 		if len(n) >= 2 && type265(n) <= naluLastVCL265 {
-			return type265(n) == naluRASLN265 || type265(n) == naluRASLR265
+			return type265(n), true
 		}
 	}
-	return false
+	return 0, false
 }

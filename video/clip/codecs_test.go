@@ -129,6 +129,12 @@ func TestPicturesAndSound(t *testing.T) {
 			if v.Codec != c.video || !near(v.End-v.Start, 10.6, 0.7) || v.Packets < 98 || v.Packets > 113 {
 				t.Errorf("pictures: %v, want 10 s and up to one GOP more of %s", v, c.video)
 			}
+			if shown := fact.To.Sub(fact.From).Seconds(); !near(v.End-v.Start, shown, 0.001) {
+				t.Errorf("the fact says %.3f s, want those of %v", shown, v)
+			}
+			if name == "H.265, open GOPs" && v.Start > 0.001 {
+				t.Errorf("nothing is shown for %v s, because pictures before the first are left out", v.Start)
+			}
 			a := got["audio"]
 			if (a != nil) != (c.audio != "") {
 				t.Fatalf("sound: %+v, want %q", a, c.audio)

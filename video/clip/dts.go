@@ -45,7 +45,8 @@ func (d *dts) next(u video.AccessUnit, p video.Params) video.Ticks90k {
 			nalus = append(nalus, n)
 		}
 	}
-	if t, err := d.ex.Extract(nalus, int64(u.PTS)); err == nil {
+	// What lies between the decoding of a CRA picture and its showing is left out at the beginning: nothing is to wait for it.
+	if t, err := d.ex.Extract(nalus, int64(u.PTS)); err == nil && (d.begun || !p.CRA(u)) {
 		at = video.Ticks90k(t)
 	}
 	if d.begun && at <= d.prev {

@@ -45,6 +45,7 @@ type file struct {
 	whole     video.Ticks90k // where the last fragment ends, from the beginning of the clip
 
 	first, last video.AccessUnit // pictures, without Data
+	latest      video.Ticks90k   // PTS of the picture that is shown last
 	origin      video.Ticks90k   // decoding time of the first picture
 	end         video.Ticks90k   // PTS where the last picture ends
 	lost        uint64           // packets
@@ -116,7 +117,7 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 	}
 	at := f.dts.next(u, p)
 	if f.last.Arrival == (edge.Stamp{}) {
-		f.first, f.origin = u, at
+		f.first, f.origin, f.latest = u, at, u.PTS
 		f.first.Data = nil
 	}
 	if f.pending != nil {
@@ -142,6 +143,7 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 	f.samples = append(f.samples, f.pending)
 	f.bytes += len(data)
 	f.pendingAt = at
+	f.latest = max(f.latest, u.PTS)
 	f.last = u
 	f.last.Data = nil
 	return nil
@@ -208,7 +210,7 @@ func (f *file) drop() {
 func (f *file) finish() error {
 	if f.pending != nil {
 		f.pending.Duration = uint32(f.lastDuration())
-		f.end = f.last.PTS + video.Ticks90k(f.pending.Duration)
+		f.end = f.latest + video.Ticks90k(f.pending.Duration)
 		if err := f.flush(); err != nil {
 			return err
 		}
