@@ -73,6 +73,7 @@ func (o object) trust(c *Camera) {
 		o.absolute("ca_file", c.CAFile)
 	}
 	if o.set("certificate_sha256", &c.CertificateSHA256) {
+		c.CertificateSHA256 = strings.ToLower(strings.ReplaceAll(c.CertificateSHA256, ":", "")) // openssl x509 -fingerprint writes AB:CD:
 		if b, err := hex.DecodeString(c.CertificateSHA256); err != nil || len(b) != 32 {
 			o.r.bad(o.at("certificate_sha256"), "is no SHA-256 in 64 hex digits", "take it from: openssl x509 -in camera.pem -outform der | sha256sum")
 		}

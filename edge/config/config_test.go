@@ -143,6 +143,22 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// Also as openssl prints it.
+func TestCertificateAsItIsPrinted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	printed := strings.TrimSuffix(strings.Repeat("AB:0C:", 16), ":")
+	if err := os.WriteFile(file, []byte(site+uplink+"cameras:\n- {id: a, main: \"rtsps://h/m\", certificate_sha256: "+printed+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g, ps := LoadGateway(file)
+	if len(ps) > 0 {
+		t.Fatal(lines(ps))
+	}
+	if got, want := g.Cameras[0].CertificateSHA256, strings.Repeat("ab0c", 16); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestNearest(t *testing.T) {
 	words := []string{"password_file", "transport", "cameras", "before"}
 	for in, want := range map[string]string{"password": "password_file", "trasnport": "transport", "Cameras": "cameras", "camera": "cameras", "zzz": "", "b": "", strings.Repeat("x", 1000): ""} {
