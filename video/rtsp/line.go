@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -10,23 +11,39 @@ import (
 // line is the TCP connection below a client. The client waits for a TLS handshake without end, and cannot be closed meanwhile: so a
 // camera has to give its first answer in time.
 type line struct {
-	within time.Duration
+	within  time.Duration
+	away    bool                                                              // where it goes a camera has said
+	connect func(ctx context.Context, network, addr string) (net.Conn, error) // nil: over the network
 
 	mu    sync.Mutex
 	conn  net.Conn // nil: not connected, or answered
 	timer *time.Timer
+	own   bool // it went to this machine
 }
 
 func (l *line) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	conn, err := d.DialContext(ctx, network, addr)
+	connect := l.connect
+	if connect == nil {
+		connect = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	conn, err := connect(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.own = own(conn); l.own && l.away {
+		return nil, errors.Join(toOurselves(), conn.Close())
+	}
 	l.conn, l.timer = conn, time.AfterFunc(l.within, l.hurry)
 	return conn, nil
+}
+
+// own says whether the other end of a connection is on this machine.
+func own(conn net.Conn) bool {
+	here, ok1 := conn.LocalAddr().(*net.TCPAddr)
+	there, ok2 := conn.RemoteAddr().(*net.TCPAddr)
+	return ok1 && ok2 && (there.IP.IsLoopback() || there.IP.Equal(here.IP))
 }
 
 // answered takes the limit away.
@@ -37,6 +54,12 @@ func (l *line) answered() {
 		l.timer.Stop()
 		l.conn = nil
 	}
+}
+
+func (l *line) ownMachine() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.own
 }
 
 // hurry ends the wait for the first answer.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ import (
 type Source struct {
 	opt Options
 	*course
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: over the network
 
 	sound *sound // nil: not wanted, or there is none
 	sent  sent   // the last sender report of the pictures
@@ -87,13 +89,13 @@ func (s *Source) run(ctx context.Context, secret string) error {
 	if err != nil {
 		return err
 	}
-	home := u.Hostname()
+	home, own := u.Hostname(), false
 	for range maxRedirects + 1 {
 		user := s.opt.User
 		if u.Hostname() != home {
 			user = ""
 		}
-		err := s.connect(ctx, u, user, secret)
+		err := s.connect(ctx, u, user, secret, u.Hostname() != home && !own)
 		var to redirected
 		if !errors.As(err, &to) {
 			if u.Hostname() != home && errors.Is(translate(err, secret), ErrRefused) {
@@ -102,6 +104,7 @@ func (s *Source) run(ctx context.Context, secret string) error {
 			}
 			return err
 		}
+		own = own || u.Hostname() == home && to.own
 		if u, err = follow(u, to.location); err != nil {
 			return err
 		}
@@ -109,10 +112,10 @@ func (s *Source) run(ctx context.Context, secret string) error {
 	return edge.WithHint(fmt.Errorf("%w: more than %d times", ErrRedirect, maxRedirects), "put the address that shows pictures into the camera's configuration")
 }
 
-// connect is one connection to one host.
-func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string) error {
+// connect is one connection to one host. away: it is one that the camera has named, and may not be this machine.
+func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string, away bool) error {
 	m := &manners{basic: s.opt.Basic || u.Scheme == "rtsps", user: user, secret: secret}
-	line := &line{within: s.opt.StallAfter}
+	line := &line{within: s.opt.StallAfter, connect: s.dial, away: away}
 	defer line.answered()
 	c := &gortsplib.Client{
 		Scheme: u.Scheme,
@@ -160,7 +163,7 @@ func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string) 
 	case basicOnly:
 		return ErrBasic
 	case location != "":
-		return redirected{location}
+		return redirected{location, line.ownMachine()}
 	}
 	return err
 }
