@@ -27,6 +27,8 @@ var Version = "unversioned"
 const (
 	ExitFailed = 1
 	ExitConfig = 2 // the configuration or the arguments are wrong
+	// ExitIncomplete is of evidence alone: nothing of it is broken, and clips in it are not complete.
+	ExitIncomplete = 3
 )
 
 // Out and Err are where commands print; a command's Run takes what it needs.
@@ -68,8 +70,11 @@ func Run(ctx context.Context, name, description string, commands any, args []str
 			return ExitConfig
 		}
 		fmt.Fprintf(stderr, "%s: %s\n", name, clean(err))
-		if errors.As(err, new(ArgumentError)) {
+		switch {
+		case errors.As(err, new(ArgumentError)):
 			return ExitConfig
+		case errors.As(err, new(IncompleteError)):
+			return ExitIncomplete
 		}
 		return ExitFailed
 	}
@@ -102,6 +107,12 @@ type ArgumentError struct{ Err error }
 
 func (e ArgumentError) Error() string { return e.Err.Error() }
 func (e ArgumentError) Unwrap() error { return e.Err }
+
+// IncompleteError is what is missing of something that holds; the exit status is ExitIncomplete.
+type IncompleteError struct{ Err error }
+
+func (e IncompleteError) Error() string { return e.Err.Error() }
+func (e IncompleteError) Unwrap() error { return e.Err }
 
 // VersionCmd prints the program's name and version.
 type VersionCmd struct{}

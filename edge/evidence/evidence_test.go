@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -98,6 +99,7 @@ type scene struct {
 	dir     string
 	points  []edge.Seq
 	bare    bool   // without manifests
+	smashed bool   // of clipC only a part has come
 	text    string // of the row of the timeline
 
 	vouching []byte // a certificate that goes along
@@ -193,9 +195,11 @@ func (s *scene) write(out string) {
 		}
 		h.Clips = append(h.Clips, ClipHeader{ID: edge.ClipID(clip), Camera: "door", From: filmed.From, To: filmed.To, Clip: true, Still: true})
 	}
-	_, _, err = w.Arrived(clipC, strings.NewReader("half of a film"))
-	must(t, err)
-	h.Clips = append(h.Clips, ClipHeader{ID: clipC, Camera: "yard", State: "uploading", Arrived: true})
+	if s.smashed {
+		_, _, err = w.Arrived(clipC, strings.NewReader("half of a film"))
+		must(t, err)
+	}
+	h.Clips = append(h.Clips, ClipHeader{ID: clipC, Camera: "yard", State: "uploading", Arrived: s.smashed})
 	must(t, w.Custody(func(line func(Line) error) error {
 		var prev [32]byte
 		for n := range uint64(3) {
@@ -261,8 +265,8 @@ func TestWholeFolderIsProved(t *testing.T) {
 	if len(r.Proved) != 2 || r.Proved[0].From != 1 || r.Proved[0].To != 4 || r.Proved[1].From != 6 || r.Proved[1].To != 8 {
 		t.Errorf("proved %+v, want 1 to 4 and 6 to 8", r.Proved)
 	}
-	if len(r.Open) != 2 || !strings.Contains(r.Open[0], "events 9 to 9") || !strings.Contains(r.Open[1], clipC+"/arrived.mp4: what had come") {
-		t.Errorf("open: %q, want event 9 and what had come of a clip", r.Open)
+	if len(r.Open) != 1 || !strings.Contains(r.Open[0], "events 9 to 9") {
+		t.Errorf("open: %q, want event 9", r.Open)
 	}
 	if len(r.Gaps) != 1 || !strings.Contains(r.Gaps[0], "events 5 to 5") || !strings.Contains(r.Gaps[0], "the journal was full") {
 		t.Errorf("gaps: %q", r.Gaps)
@@ -274,7 +278,7 @@ func TestWholeFolderIsProved(t *testing.T) {
 		t.Errorf("printed:\n%s", &out)
 	}
 	page := string(m[htmlFile].Data)
-	for _, want := range []string{"received late", "clock unset", `src="clips/` + clipA + `/clip.mp4"`, `src="clips/` + clipC + `/arrived.mp4"`, "incomplete, not signed by the box", "&lt;script&gt;"} {
+	for _, want := range []string{"received late", "clock unset", `src="clips/` + clipA + `/clip.mp4"`, "No pictures: the clip is uploading", "&lt;script&gt;"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -282,7 +286,7 @@ func TestWholeFolderIsProved(t *testing.T) {
 	if strings.Contains(page, "<script") || strings.Contains(page, "://") {
 		t.Error("the page runs something or leads away")
 	}
-	if table := string(m[csvFile].Data); !strings.Contains(table, ",'=cmd|x,") || !strings.Contains(table, clipA+" "+clipC+" (incomplete, not signed by the box)\",") {
+	if table := string(m[csvFile].Data); !strings.Contains(table, ",'=cmd|x,") || !strings.Contains(table, ","+clipA+" "+clipC+",") {
 		t.Errorf("the table is %q", table)
 	}
 	// The same as a zip, also as a zip of the folder itself.
@@ -311,6 +315,81 @@ func TestWholeFolderIsProved(t *testing.T) {
 	}
 }
 
+// TestClipThatIsNotCompleteIsSaid: such a folder is not broken, and is not called proved either.
+func TestClipThatIsNotCompleteIsSaid(t *testing.T) {
+	s := newScene(t)
+	s.smashed = true
+	m := s.folder()
+	r := verify(t, m, s.ca)
+	if r.Broken != nil || r.OK() || !r.Incomplete() || r.Arrived != 1 || r.Clips != 2 {
+		t.Fatalf("got %+v", r)
+	}
+	if len(r.Open) != 2 || !strings.Contains(r.Open[1], clipC+"/arrived.mp4: what had come") {
+		t.Errorf("open: %q, want event 9 and what had come of a clip", r.Open)
+	}
+	var out bytes.Buffer
+	must(t, r.Print(&out))
+	if !strings.HasSuffix(out.String(), "\nNOT COMPLETE\n") || !strings.Contains(out.String(), "\nNothing was changed. There is 1 clip of which only a part had come") || strings.Contains(out.String(), "\nPROVED") {
+		t.Errorf("printed:\n%s", &out)
+	}
+	for name, want := range map[string]string{htmlFile: `src="clips/` + clipC + `/arrived.mp4"`, csvFile: clipA + " " + clipC + ` (incomplete, not signed by the box)",`} {
+		if page := string(m[name].Data); !strings.Contains(page, want) || !strings.Contains(page, "incomplete, not signed by the box") {
+			t.Errorf("%s lacks %q", name, want)
+		}
+	}
+}
+
+// TestWhatSystemsLeaveBehindBreaksNothing: it is told, and nothing else may have been put there.
+func TestWhatSystemsLeaveBehindBreaksNothing(t *testing.T) {
+	s := newScene(t)
+	m := s.folder()
+	for _, name := range []string{".DS_Store", clipDir + "/" + clipA + "/Thumbs.db", clipDir + "/._" + clipA} {
+		m[name] = &fstest.MapFile{Data: []byte("x")}
+	}
+	if r := verify(t, m, s.ca); !r.OK() || len(r.Remarks) != 3 {
+		t.Errorf("got %v, %q", r.Broken, r.Remarks)
+	}
+}
+
+// TestSealOfWhoeverHasTheKeyProvesNoEvent: the SOC's own key seals a folder anew, out of which something was taken.
+func TestSealOfWhoeverHasTheKeyProvesNoEvent(t *testing.T) {
+	s := newScene(t)
+	soc := s.ca.soc()
+	whole := s.folder()
+	cut := func(name string, from, to int) func(fstest.MapFS) {
+		return func(m fstest.MapFS) {
+			m[name].Data = []byte(strings.Join(slices.Delete(slices.Collect(strings.Lines(string(m[name].Data))), from, to), ""))
+		}
+	}
+	for name, tt := range map[string]struct {
+		change func(fstest.MapFS)
+		says   string
+	}{
+		"the newest events, but for their checkpoint": {cut(eventsA, 6, 8), "event 8: expected event 8, which the box has signed in its checkpoint; there is none"},
+		"all events":                      {func(m fstest.MapFS) { m[eventsA].Data = nil }, "event 3: expected event 3, which"},
+		"the first entry of the custody":  {cut(custodyFile, 0, 1), "entry 2: expected entry 1"},
+		"the custody log":                 {func(m fstest.MapFS) { delete(m, custodyFile) }, custodyFile + ": expected the custody log"},
+		"nothing: it is sealed as it was": {func(fstest.MapFS) {}, ""},
+	} {
+		m := clone(whole)
+		tt.change(m)
+		var sums bytes.Buffer
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			if !strings.HasPrefix(name, sumsFile) {
+				fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(m[name].Data), name)
+			}
+		}
+		sum := sha256.Sum256(sums.Bytes())
+		sig, err := soc.Key.Sign(rand.Reader, sum[:], crypto.SHA256)
+		must(t, err)
+		m[sumsFile].Data, m[sealFile].Data, m[sealCert].Data = sums.Bytes(), sig, pemOf(soc.Certificate)
+		r := verify(t, m, s.ca)
+		if (tt.says == "") != (r.Broken == nil) || r.Broken != nil && !strings.Contains(r.Broken.Error(), tt.says) {
+			t.Errorf("%s: got %v, want %q", name, r.Broken, tt.says)
+		}
+	}
+}
+
 func zipOf(t testing.TB, m fstest.MapFS, top string) (io.ReaderAt, int64) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
@@ -327,6 +406,7 @@ func zipOf(t testing.TB, m fstest.MapFS, top string) (io.ReaderAt, int64) {
 // TestFirstBrokenLinkIsNamed changes one thing each and wants to hear of that thing.
 func TestFirstBrokenLinkIsNamed(t *testing.T) {
 	s := newScene(t)
+	s.smashed = true
 	whole := s.folder()
 	replace := func(name, old, by string) func(fstest.MapFS) {
 		return func(m fstest.MapFS) {
@@ -404,7 +484,7 @@ func TestFirstBrokenLinkIsNamed(t *testing.T) {
 			p := s.checkpoint(by, 4)
 			m[pointsA+"4.json"].Data, m[pointsA+"4.sig"].Data = p.Body, p.Signature
 			addCert(m, by)
-		}, "", 0, "trusted authority"},
+		}, "", 0, "another authority"},
 		{"another site's box", func(m fstest.MapFS) {
 			by := s.ca.box("0418", makeKey(t))
 			p := s.checkpoint(by, 4)
@@ -430,7 +510,7 @@ func TestFirstBrokenLinkIsNamed(t *testing.T) {
 		{"a byte of the seal", flip(sealFile, -1), sumsFile, 0, "SOC has signed"},
 		{"no seal", drop(sealFile), sealFile, 0, "none"},
 		{"a seal by a box", func(m fstest.MapFS) { m[sealCert] = &fstest.MapFile{Data: pemOf(s.first.Certificate)} }, sealCert, 0, "somebody else"},
-		{"a seal by another SOC", func(m fstest.MapFS) { m[sealCert] = &fstest.MapFile{Data: pemOf(other.soc().Certificate)} }, sealCert, 0, "trusted"},
+		{"a seal by another SOC", func(m fstest.MapFS) { m[sealCert] = &fstest.MapFile{Data: pemOf(other.soc().Certificate)} }, sealCert, 0, "another authority"},
 		{"another checkpoint, good by itself", func(m fstest.MapFS) {
 			p := s.checkpoint(s.first, 7)
 			m[pointsA+"7.json"], m[pointsA+"7.sig"] = &fstest.MapFile{Data: p.Body}, &fstest.MapFile{Data: p.Signature}
@@ -438,6 +518,8 @@ func TestFirstBrokenLinkIsNamed(t *testing.T) {
 		{"an entry of the custody log", replace(custodyFile, `{"n":1}`, `{"n":7}`), custodyFile + ", entry 2", 0, "changed"},
 		{"another site's folder", replace(headerFile, `"site": "0417"`, `"site": "0418"`), "", 0, "site 0418"},
 		{"no description", drop(headerFile), headerFile, 0, "none"},
+		{"a file that was put there", func(m fstest.MapFS) { m["READ ME FIRST.html"] = &fstest.MapFile{} }, "READ ME FIRST.html", 0, "has put it there since"},
+		{"a film beside a clip", func(m fstest.MapFS) { m[clip+"clip2.mp4"] = m[clip+clipFile] }, clip + "clip2.mp4", 0, "has put it there since"},
 	} {
 		m := clone(whole)
 		tt.change(m)
@@ -450,7 +532,7 @@ func TestFirstBrokenLinkIsNamed(t *testing.T) {
 			t.Errorf("%s: got %v, want %s, event %d, %q", tt.name, r.Broken, tt.file, tt.seq, tt.says)
 		}
 	}
-	if r := verify(t, whole, other); r.Broken == nil || !strings.Contains(r.Broken.Error(), "trusted") {
+	if r := verify(t, whole, other); r.Broken == nil || !strings.Contains(r.Broken.Error(), "another authority") {
 		t.Errorf("another CA: %v", r.Broken)
 	}
 	m := clone(whole)
@@ -458,7 +540,7 @@ func TestFirstBrokenLinkIsNamed(t *testing.T) {
 	for _, name := range []string{csvFile, htmlFile, guideFile} {
 		delete(m, name)
 	}
-	if r := verify(t, m, s.ca); !r.OK() || len(r.Remarks) != 4 {
+	if r := verify(t, m, s.ca); !r.Incomplete() || len(r.Remarks) != 4 {
 		t.Errorf("another ca.pem, and nothing to read: %v, %q, want a note each", r.Broken, r.Remarks)
 	}
 }
@@ -485,7 +567,7 @@ func TestNothingSignedByTheBoxIsNotProved(t *testing.T) {
 	s := newScene(t)
 	s.points, s.bare = nil, true
 	r := verify(t, s.folder(), s.ca)
-	if r.Broken != nil || r.OK() || !r.Pictures || r.Clips != 0 || r.Events != 0 || len(r.Open) != 7 {
+	if r.Broken != nil || r.OK() || !r.Pictures || r.Clips != 0 || r.Events != 0 || len(r.Open) != 6 {
 		t.Errorf("got %+v", r)
 	}
 }

@@ -52,13 +52,17 @@ type Report struct {
 	// Open is what is neither broken nor proved. Pictures says that a clip or a still is among it.
 	Open     []string
 	Pictures bool
+	Arrived  int      // clips that are not complete, which no box has signed
 	Gaps     []string // what is said not to be in the folder
 	Custody  int      // entries of the custody log, which form a chain
 	Remarks  []string
 }
 
-// OK says whether nothing is broken, something is proved, and every clip and still that is there is.
-func (r *Report) OK() bool {
+// OK says whether nothing is broken, something is proved, and every clip and still that is there is, and is complete.
+func (r *Report) OK() bool { return r.Incomplete() && r.Arrived == 0 }
+
+// Incomplete says that the report is OK, but for clips that have not come in full.
+func (r *Report) Incomplete() bool {
 	return r.Broken == nil && !r.Pictures && (r.Events > 0 || r.Clips > 0)
 }
 
@@ -109,13 +113,25 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	switch {
 	case r.Broken != nil:
+		p.line("This is not what the operations centre has made, or the CA certificate that was given is not its own. Do not rely on it: ask the operations centre for a new export.")
 		p.line("BROKEN: %v", r.Broken)
 	case r.OK():
 		p.line("PROVED")
+	case r.Incomplete():
+		p.line("Nothing was changed. %s of which only a part had come, and no box has signed that part. If the box has completed them since, a new export has them.", clips(r.Arrived))
+		p.line("NOT COMPLETE")
 	default:
+		p.line("Nothing was changed, but there is something that no box has signed: see the lines 'not proved'.")
 		p.line("NOT PROVED")
 	}
 	return p.err
+}
+
+func clips(n int) string {
+	if n == 1 {
+		return "There is 1 clip"
+	}
+	return fmt.Sprintf("There are %d clips", n)
 }
 
 type printer struct {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -50,7 +51,7 @@ func (v *verifier) seal() error {
 	case !slices.Contains(c.DNSNames, socName) || !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) || c.IsCA:
 		return &Break{File: sealCert, Want: "the certificate of the SOC", Have: "one of somebody else"}
 	case !v.trust.Vouches(c):
-		return &Break{File: sealCert, Want: "the certificate of the SOC, by the CA that was given", Have: edge.ErrUntrusted.Error()}
+		return &Break{File: sealCert, Want: "the certificate of the SOC, by the CA that was given", Have: untrusted}
 	}
 	if err := (edge.Signed{Body: sums, Signature: sig, Certificate: c.Raw}).FitsLong(); err != nil {
 		return &Break{File: sumsFile, Want: "the list that the SOC has signed in " + sealFile, Have: "another one, or another signature"}
@@ -79,12 +80,18 @@ func (v *verifier) sealed(sums string) error {
 	}
 	slices.Sort(more)
 	for _, name := range more {
-		if v.used[name] {
-			return &Break{File: name, Want: "no such file: the SOC has not listed it in " + sumsFile, Have: "one"}
+		if !leftBehind(name) || v.used[name] {
+			return &Break{File: name, Want: "no such file: the SOC has not listed it in " + sumsFile, Have: "one: somebody has put it there since"}
 		}
-		add(&v.r.Remarks, "%s is no part of the evidence", name)
+		add(&v.r.Remarks, "%s is no part of the evidence: systems leave such files behind", name)
 	}
 	return nil
+}
+
+// leftBehind says whether a file is of those that a system puts into every folder that somebody opens there.
+func leftBehind(name string) bool {
+	base := path.Base(name)
+	return slices.Contains([]string{".DS_Store", "Thumbs.db", "desktop.ini"}, base) || strings.HasPrefix(base, "._")
 }
 
 // listed compares one file with its line.

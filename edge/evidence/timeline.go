@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"strings"
 	"time"
+	"unicode"
 
 	"sitewatch/edge"
 )
@@ -85,16 +86,28 @@ func timelineCSV(rows []Row) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// cell keeps a spreadsheet from taking what a panel has sent for a formula.
+// formula is what begins one in a spreadsheet, also in the wide forms of east Asia.
+const formula = "=+-@＝＋－＠"
+
+// cell keeps a spreadsheet from taking what a panel has sent for a formula: in a country of decimal commas a semicolon begins the next cell.
 func cell(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
-			return ' '
+	var b strings.Builder
+	begins := true
+	for _, r := range s {
+		switch {
+		case unicode.IsControl(r):
+			r = ' '
+		case unicode.Is(unicode.Bidi_Control, r):
+			r, begins = '?', false
+		case begins && strings.ContainsRune(formula, r):
+			b.WriteByte('\'')
+			begins = false
+		case r == ';':
+			begins = true
+		case r != ' ' && r != '"':
+			begins = false
 		}
-		return r
-	}, s)
-	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
-		return "'" + s
+		b.WriteRune(r)
 	}
-	return s
+	return b.String()
 }

@@ -138,6 +138,9 @@ func (v *verifier) unreadable(name string, err error) error {
 }
 
 func (v *verifier) header() error {
+	if !v.has(headerFile) {
+		return &Break{File: headerFile, Want: "the description of an export: give the folder or zip that 'soc export' has made", Have: "none"}
+	}
 	b, err := v.read(headerFile, maxHeader)
 	if err != nil {
 		return err
@@ -227,8 +230,10 @@ func (v *verifier) statement(name string, decode func(body []byte) (certificate 
 	switch {
 	case errors.Is(err, edge.ErrBadSignature):
 		return &Break{File: name + bodyExt, Want: "what the signature " + path.Base(name) + sigExt + " was made for, by " + file, Have: "another text, or another signature"}
+	case errors.Is(err, edge.ErrUntrusted):
+		return &Break{File: file, Want: "the certificate of a box, by the CA that was given", Have: untrusted}
 	case err != nil:
-		return &Break{File: file, Want: "the certificate of a box, by the CA that was given", Have: err.Error()}
+		return &Break{File: file, Want: "the certificate of a box, by the CA that was given", Have: "another: " + err.Error()}
 	case by != v.r.Site:
 		return &Break{File: file, Want: "a certificate of site " + string(v.r.Site), Have: "one of site " + string(by)}
 	case site != v.r.Site:
@@ -236,6 +241,9 @@ func (v *verifier) statement(name string, decode func(body []byte) (certificate 
 	}
 	return nil
 }
+
+// untrusted is what a certificate is that no authority of those given stands behind.
+const untrusted = "one by another authority: it is forged, or the CA certificate is not the SOC's"
 
 // promised says which files the description names that are not here.
 func (v *verifier) promised() error {

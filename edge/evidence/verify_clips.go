@@ -85,7 +85,8 @@ func (v *verifier) clip(id edge.ClipID) error {
 		if _, err := v.digest(name, maxClip); err != nil {
 			return err
 		}
-		add(&v.r.Open, "%s: what had come of a clip that was never completed; the SOC alone stands for it, by its seal", name)
+		v.r.Arrived++
+		add(&v.r.Open, "%s: what had come of a clip that was not complete; the SOC alone stands for it, by its seal", name)
 	}
 	if m.Lost > 0 || len(m.Holes) > 0 || m.Reason != "" {
 		add(&v.r.Remarks, "clip %s: %d packets and %d stretches of pictures are missing by the box's own word%s", id, m.Lost, len(m.Holes), because(m.Reason))
@@ -107,10 +108,10 @@ func because(reason string) string {
 
 // custody checks that the log is a chain from its first line on.
 func (v *verifier) custody() error {
-	if _, ok := v.files[custodyFile]; !ok {
-		return nil
-	}
 	v.used[custodyFile] = true
+	if !v.has(custodyFile) {
+		return &Break{File: custodyFile, Want: "the custody log", Have: "none"}
+	}
 	f, err := v.fsys.Open(custodyFile)
 	if err != nil {
 		return v.unreadable(custodyFile, err)
@@ -125,7 +126,9 @@ func (v *verifier) custody() error {
 		}
 		at := fmt.Sprintf("%s, entry %d", custodyFile, l.N)
 		switch {
-		case last == nil && l.N == 1 && l.Prev != [32]byte{}:
+		case last == nil && l.N != 1:
+			return &Break{File: at, Want: "entry 1, the first of the site", Have: fmt.Sprintf("entry %d: those before it were taken out", l.N)}
+		case last == nil && l.Prev != [32]byte{}:
 			return &Break{File: at, Want: "32 zero bytes before the first entry", Have: fmt.Sprintf("%x", l.Prev)}
 		case last != nil && l.N != last.N+1:
 			return &Break{File: at, Want: fmt.Sprintf("entry %d", last.N+1), Have: fmt.Sprintf("entry %d", l.N)}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,8 +71,10 @@ func (v *verifier) journal(id edge.JournalID) error {
 		}
 	}
 	w.endRun()
-	for seq := range w.points {
-		add(&v.r.Remarks, "checkpoint %d of journal %s is of an event that is not in the folder", seq, id)
+	for _, seq := range slices.Sorted(maps.Keys(w.points)) {
+		if _, said := w.gap(seq, seq); !said {
+			return &Break{File: w.file, Seq: seq, Want: fmt.Sprintf("event %d, which the box has signed in its checkpoint", seq), Have: "none: events were taken out"}
+		}
 	}
 	return nil
 }
