@@ -90,6 +90,9 @@ func (b *box) segmentStatus() local.Segments {
 	}
 	w := b.segments.Wear()
 	st.Bytes, st.BytesPerDay, st.DeviceBytes, st.Flash, st.WearYears, st.WearUsed = b.segments.Bytes(), w.BytesPerDay, w.DeviceBytes, w.Flash, w.Years, w.UsedPercent
+	if left, ok := b.segments.Leaving(); ok {
+		st.Leaving, st.HoursLeft = true, int(left.Hours())
+	}
 	return st
 }
 

@@ -87,6 +87,9 @@ func printStatus(w io.Writer, st local.Status) {
 	fmt.Fprintf(w, "journal  %s up to %d, waiting: %d urgent, %d routine\n", st.Journal.ID, st.Journal.LastSeq, st.Journal.Waiting["urgent"], st.Journal.Waiting["routine"])
 	if s := st.Segments; s.Bytes > 0 {
 		fmt.Fprintf(w, "segments %d of %d MB, %.1f GB a day%s\n", s.Bytes>>20, s.LimitBytes>>20, s.BytesPerDay/1e9, wear(s))
+		if s.Leaving {
+			fmt.Fprintf(w, "segments no camera is recorded any more: all of it is deleted after another %d hours; record: continuous of any camera keeps it\n", s.HoursLeft)
+		}
 	}
 	fmt.Fprintf(w, "disk     %s: %d of %d MB free\n", st.Disk.Path, st.Disk.FreeBytes>>20, st.Disk.TotalBytes>>20)
 }

@@ -152,6 +152,9 @@ type Segments struct {
 	Flash       bool    `json:"flash"`
 	WearYears   float64 `json:"wear_years"`        // until flash of this size has been written in full 600 times, by recording alone; 0: not known
 	WearUsed    int     `json:"wear_used_percent"` // what an eMMC says of itself; 0: it says nothing
+	// Leaving says that no camera is recorded any more, and HoursLeft for how many hours of running what was recorded still stays.
+	Leaving   bool `json:"leaving"`
+	HoursLeft int  `json:"hours_left"`
 }
 
 // Uplink is the connection to the SOC.

@@ -31,14 +31,15 @@ const (
 
 // runKeeping mends what a power cut left, and deletes what is too much.
 func (s *Store) runKeeping(ctx context.Context) error {
-	if over, _ := s.over(); over && s.retired() {
-		s.opt.Log.Info("segment: no camera is recorded any more, what was recorded is deleted", "bytes", s.Bytes())
+	if left, ok := s.Leaving(); ok {
+		s.opt.Log.Warn("segment: no camera is recorded any more, what was recorded is deleted in a while", "bytes", s.Bytes(), "after", left)
 	}
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
 	for {
 		edge.Beat(ctx)
 		s.mendAll(ctx)
+		s.countDown()
 		s.makeRoom(ctx)
 		s.look()
 		select {
@@ -200,9 +201,6 @@ func (s *Store) clear(ctx context.Context, short int64) (cleared int64) {
 	return cleared
 }
 
-// retired says that no camera is recorded any more: all that is there is too much, but for what is held.
-func (s *Store) retired() bool { return len(s.opt.Cameras) == 0 }
-
 // over says whether there is too much, and of which camera alone; nil: of all together.
 func (s *Store) over() (bool, *shelf) {
 	s.mu.Lock()
@@ -218,7 +216,7 @@ func (s *Store) over() (bool, *shelf) {
 		}
 		all += n
 	}
-	return s.opt.LimitBytes > 0 && all > s.opt.LimitBytes || s.retired() && all > 0, nil
+	return s.opt.LimitBytes > 0 && all > s.opt.LimitBytes || s.expired() && all > 0, nil
 }
 
 // victim chooses the oldest file that nobody holds. Of held ones, which go last, the one goes whose oldest hold is the newest: the first

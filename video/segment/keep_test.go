@@ -195,6 +195,17 @@ func TestAllFilesGoWhenNoCameraIsRecordedAnyMore(t *testing.T) {
 		r.opt.Cameras, r.opt.LimitBytes = nil, limit
 		r.opt.Held = func(context.Context) ([]Span, error) { return held, nil }
 		r.s = Open(r.opt)
+		r.s.countDown()
+		for range unusedFor/unusedStep - 1 {
+			r.clock.Advance(unusedStep)
+			r.s.countDown()
+			r.s.makeRoom(t.Context())
+		}
+		if left, ok := r.s.Leaving(); len(r.files(".seg")) != files || !ok || left != unusedStep {
+			t.Fatalf("limit %d: %d of %d files are left, and %v, %v; want all for another hour", limit, len(r.files(".seg")), files, left, ok)
+		}
+		r.clock.Advance(unusedStep)
+		r.s.countDown()
 		r.s.makeRoom(t.Context())
 		if n := len(r.files(".seg")); n != files-goneAtOnce {
 			t.Errorf("limit %d: %d of %d files are left, want all but %d", limit, n, files, goneAtOnce)
@@ -210,6 +221,50 @@ func TestAllFilesGoWhenNoCameraIsRecordedAnyMore(t *testing.T) {
 		if n := len(r.files(".seg")); n != 0 {
 			t.Errorf("limit %d: %d files are left", limit, n)
 		}
+		if _, ok := r.s.Leaving(); ok {
+			t.Errorf("limit %d: it is still leaving", limit)
+		}
+	}
+}
+
+// What has passed of the week outlives a restart, a file that is damaged begins it anew, and a camera that is recorded again ends it.
+func TestTheWeekBeforeAllFilesGoIsCounted(t *testing.T) {
+	r := newRig(t, nil)
+	r.pushAs(cam, 10)
+	r.s.closeAll()
+	recorded := r.opt.Cameras
+	left := func(cameras map[edge.CameraID]Camera, hours int) time.Duration {
+		t.Helper()
+		r.opt.Cameras = cameras
+		r.reopen()
+		r.s.countDown()
+		for range hours {
+			r.clock.Advance(unusedStep)
+			r.s.countDown()
+			r.s.makeRoom(t.Context())
+		}
+		left, _ := r.s.Leaving()
+		return left
+	}
+	for i, tt := range []struct {
+		cameras map[edge.CameraID]Camera
+		hours   int
+		want    time.Duration
+	}{{nil, 10, unusedFor - 10*time.Hour}, {nil, 100, unusedFor - 110*time.Hour}, {recorded, 1, 0}, {nil, 1, unusedFor - time.Hour}} {
+		if got := left(tt.cameras, tt.hours); got != tt.want {
+			t.Errorf("run %d: %v are left, want %v", i, got, tt.want)
+		}
+	}
+	for text, want := range map[string]time.Duration{"": unusedFor, "-1": unusedFor, "1e9": unusedFor, "12\n": unusedFor - 12*time.Hour, "60000": 0} {
+		if err := os.WriteFile(filepath.Join(r.opt.Dir, unusedFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := left(nil, 0); got != want {
+			t.Errorf("%q: %v are left, want %v", text, got, want)
+		}
+	}
+	if n := len(r.files(".seg")); n != 1 {
+		t.Errorf("%d files are left, want the one", n)
 	}
 }
 

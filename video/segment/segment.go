@@ -23,7 +23,7 @@ import (
 // Options describe a Store.
 type Options struct {
 	Dir     string                   // made when it is not there
-	Cameras map[edge.CameraID]Camera // that are recorded. What is there of others can be read, and gives way like any; all of it when nobody is recorded
+	Cameras map[edge.CameraID]Camera // that are recorded. What is there of others can be read, and gives way like any; all of it a week after nobody is recorded
 	// LimitBytes bounds all files together, whatever the cameras' own quotas are. 0: only the disk does.
 	LimitBytes int64
 	// MinFreeBytes of the disk are left for clips and the journal, 192 MiB when zero: below, files are deleted, and when that does
@@ -83,6 +83,7 @@ type Store struct {
 	number uint64 // of the next file
 	holds  map[*hold]struct{}
 	full   bool // too little of the disk is free
+	unused unused
 }
 
 func newLine() uint64 {

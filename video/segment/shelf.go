@@ -75,6 +75,7 @@ func Open(opt Options) *Store {
 		}
 	}
 	s.device = deviceOf(opt.Dir)
+	s.unused.passed = s.readUnused()
 	return s
 }
 
