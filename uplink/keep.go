@@ -31,6 +31,9 @@ func (c *Client) runKeep(ctx context.Context) error {
 	for _, lane := range edge.EventLanes {
 		var err error
 		if kept[lane], err = c.o.Outbox.Watermark(ctx, lane); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return local("read the watermark", err)
 		}
 	}
