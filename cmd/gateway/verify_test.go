@@ -106,6 +106,9 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 		if err := w.Checkpoint(j.ID(), 1, point); err != nil {
 			t.Fatal(err)
 		}
+		if err := w.Custody(func(line func(evidence.Line) error) error { return line(evidence.Line{N: 1, Body: []byte("{}")}) }); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := w.Close(evidence.Header{Site: "0417"}, nil, nil, seal); err != nil {
 			t.Fatal(err)
 		}

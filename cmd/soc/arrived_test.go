@@ -75,9 +75,12 @@ func TestExportHasWhatCameOfASmashedBox(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(clips, string(none)+".mp4.grow.part"), came[:20], 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(clips, string(id)+".mp4.grow.old.part"), film[:20], 0o600); err != nil { // which was begun before
+		t.Fatal(err)
+	}
 	out := filepath.Join(t.TempDir(), "case")
-	args := append([]string{"export", "--config", path, "--site", "0417", "--out", out}, span()...)
-	if said := must(t, args...); !strings.Contains(said, "1 clips, 1 stills, 1 incomplete clips") {
+	args := append([]string{"export", "--config", path, "--site", "0417", "--wait", "0s", "--out", out}, span()...)
+	if said := must(t, args...); !strings.Contains(said, "1 clips, 1 stills, 1 incomplete clips") || !strings.Contains(said, "\nnot complete: 1 clip has not come in full") {
 		t.Errorf("export says %q", said)
 	}
 	file := filepath.Join(out, "clips", string(id), "arrived.mp4")
@@ -87,15 +90,18 @@ func TestExportHasWhatCameOfASmashedBox(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(out, "clips", string(none))); err == nil {
 		t.Error("there is a file of which nothing plays")
 	}
-	for name, want := range map[string]string{"evidence.json": `"arrived": true`, "timeline.html": `src="clips/` + string(id) + `/arrived.mp4"`,
+	for name, want := range map[string]string{"evidence.json": `"arrived": true`, "./evidence.json": "of 2 films that came the longest is", "timeline.html": `src="clips/` + string(id) + `/arrived.mp4"`,
 		"timeline.csv": string(id) + " (incomplete, not signed by the box)", "SHA256SUMS": string(id) + "/arrived.mp4"} {
 		if b, err := os.ReadFile(filepath.Join(out, name)); err != nil || !bytes.Contains(b, []byte(want)) {
 			t.Errorf("%s lacks %s: %v", name, want, err)
 		}
 	}
 	ca := filepath.Join(filepath.Dir(path), "data", "ca", "ca.pem")
-	proof := must(t, "verify", out, "--ca", ca)
-	for _, want := range []string{"proved: 1 clips and 1 stills", "not proved: clips/" + string(id) + "/arrived.mp4", "proved: clip " + string(whole) + ", camera door", "PROVED\n"} {
+	status, proof, errs := program(t, "verify", out, "--ca", ca)
+	if status != 3 || !strings.Contains(errs, "not all of it is complete") {
+		t.Errorf("verify: %d %q", status, errs)
+	}
+	for _, want := range []string{"proved: 1 clips and 1 stills", "not proved: clips/" + string(id) + "/arrived.mp4", "proved: clip " + string(whole) + ", camera door", "\nNOT COMPLETE\n"} {
 		if !strings.Contains(proof, want) {
 			t.Errorf("verify says %q, want %q", proof, want)
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"sitewatch/cmd/cli"
@@ -20,9 +22,10 @@ import (
 type exportCmd struct {
 	configFlag
 	siteFlag
-	From string `required:"" help:"Begin of the span, like 2026-11-25T14:00:00Z; without a zone it is UTC."`
-	To   string `required:"" help:"End of the span."`
-	Out  string `help:"Folder to make, or a zip when it ends in .zip; evidence-SITE-FROM here when left out." type:"path" placeholder:"DIR|FILE.zip"`
+	From string        `required:"" help:"Begin of the span, like 2026-11-25T14:00:00Z; without a zone it is UTC."`
+	To   string        `required:"" help:"End of the span."`
+	Wait time.Duration `default:"20s" help:"How long after an event to wait for the box to sign it: it does within seconds of the last one. 0s takes it as it is."`
+	Out  string        `help:"Folder to make, or a zip when it ends in .zip; evidence-SITE-FROM here when left out." type:"path" placeholder:"DIR|FILE.zip"`
 }
 
 // Run makes a folder or zip that proves itself. The receiver may be running.
@@ -49,7 +52,10 @@ func (c *exportCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 	if c.Out == "" {
 		c.Out = fmt.Sprintf("evidence-%s-%s", site, from.Format("20060102T150405Z"))
 	}
-	x := &export{cfg: cfg, site: site, from: from, to: to, out: c.Out, say: e}
+	if c.Wait < 0 || c.Wait > maxWait {
+		return argument("--wait %s is not from 0s to %s", c.Wait, maxWait)
+	}
+	x := &export{cfg: cfg, site: site, from: from, to: to, out: c.Out, wait: c.Wait, say: e}
 	err = withLedger(ctx, cfg, func(ctx context.Context, led ledger.Ledger) error {
 		x.led = led
 		return x.run(ctx)
@@ -70,8 +76,25 @@ func (c *exportCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 	if x.arrived > 0 {
 		more = fmt.Sprintf(", %d incomplete clips", x.arrived)
 	}
-	_, err = fmt.Fprintf(o, "%s: %d events, %d clips, %d stills%s\ncheck it with: soc verify %s --ca ca.pem\n", c.Out, x.events, x.clips, x.stills, more, c.Out)
+	fmt.Fprintf(o, "%s: %d events, %d clips, %d stills%s\n", c.Out, x.events, x.clips, x.stills, more)
+	for _, s := range x.unsigned {
+		fmt.Fprintln(o, "not proved yet:", s)
+	}
+	if x.arrived > 0 {
+		fmt.Fprintf(o, "not complete: %s\n", plural(x.arrived, "clip has", "clips have")+" not come in full; what had come is there, and no box has signed it")
+	}
+	if len(x.unsigned) > 0 || x.arrived > 0 {
+		fmt.Fprintf(o, "if the box still sends, the same again in a minute has more: soc export --site %s --from %s --to %s --out ANOTHER\n", site, x.from.Format(time.RFC3339), x.to.Format(time.RFC3339))
+	}
+	_, err = fmt.Fprintf(o, "check it with: soc verify %s --ca ca.pem\n", c.Out)
 	return err
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 func argument(format string, args ...any) error {
@@ -95,6 +118,7 @@ type export struct {
 	site     edge.SiteID
 	from, to time.Time
 	out      string
+	wait     time.Duration
 	say      io.Writer // progress
 
 	w                     *evidence.Writer
@@ -103,7 +127,8 @@ type export struct {
 	films                 []ledger.Clip
 	journals              map[edge.JournalID]*extract
 	events, clips, stills int
-	arrived               int // clips of which a part is there
+	arrived               int      // clips of which a part is there
+	unsigned              []string // events that no checkpoint covers
 }
 
 func (x *export) run(ctx context.Context) error {
@@ -113,6 +138,14 @@ func (x *export) run(ctx context.Context) error {
 	}
 	if err := x.choose(ctx); err != nil {
 		return err
+	}
+	if err := x.await(ctx); err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(x.journals)) {
+		if err := x.plan(ctx, id); err != nil {
+			return err
+		}
 	}
 	if x.w, err = evidence.Create(x.out); err != nil {
 		if errors.Is(err, evidence.ErrExists) {
@@ -307,6 +340,9 @@ func (x *export) putArrived(ctx context.Context, c *ledger.Clip) (bool, error) {
 		return false, fmt.Errorf("clip %s: %w", c.ID, err)
 	}
 	x.note("clip %s has not come in full: %d bytes of it are in arrived.mp4, which the box has not signed", c.ID, n)
+	if n := soc.Films(x.cfg.ClipsDir(), x.site, c.ID); n > 1 {
+		x.note("clip %s was begun anew by its box, or by who has its key: of %d films that came the longest is in arrived.mp4", c.ID, n)
+	}
 	e := custodyEntry(x.site, ledger.Exported, "what had come of the clip, to "+x.out)
 	e.Clip, e.Digest = c.ID, sum[:]
 	x.arrived++

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -92,11 +91,6 @@ func (x *export) choose(ctx context.Context) (err error) {
 			e.gone = c.Missing
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(x.journals)) {
-		if err := x.plan(ctx, id); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -116,15 +110,12 @@ func (x *export) plan(ctx context.Context, id edge.JournalID) error {
 	}
 	var merged []seqs
 	for _, r := range e.runs {
-		points, err := x.led.Checkpoints(ctx, x.site, id, r.to, math.MaxInt64, 50)
+		p, ok, err := x.covers(ctx, id, r.to)
 		if err != nil {
 			return err
 		}
-		for _, p := range points {
-			if p.State == ledger.CheckpointGood && p.Seq <= r.to+reach {
-				r.to = p.Seq
-				break
-			}
+		if ok && p <= r.to+reach {
+			r.to = p
 		}
 		if n := len(merged); n > 0 && r.from <= merged[n-1].to+1 {
 			merged[n-1].to = max(merged[n-1].to, r.to)
@@ -200,14 +191,22 @@ func (x *export) putJournal(ctx context.Context, id edge.JournalID, e *extract) 
 }
 
 func (x *export) putCheckpoints(ctx context.Context, id edge.JournalID, r seqs) error {
+	through := r.from - 1
 	for from := r.from; ; {
 		page, err := x.led.Checkpoints(ctx, x.site, id, from, r.to, atOnce)
-		if err != nil || len(page) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(page) == 0 {
+			if through < r.to {
+				x.unsigned = append(x.unsigned, fmt.Sprintf("events %d to %d of journal %s, which the box has not signed", through+1, r.to, id))
+			}
+			return nil
 		}
 		for _, p := range page {
 			switch p.State {
 			case ledger.CheckpointGood:
+				through = p.Seq
 				if err := x.w.Checkpoint(id, p.Seq, p.Signed); err != nil {
 					return err
 				}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type shop struct {
 	*journal.Journal
 	t    *testing.T
 	id   *uplink.Identity
+	mute atomic.Bool // the box signs nothing
 	stop func()
 }
 
@@ -44,9 +46,10 @@ func openShop(t *testing.T, soc, dir string) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &shop{t: t, id: id}
 	log := slog.New(slog.DiscardHandler)
 	j, err := journal.Open(t.Context(), journal.Options{Dir: dir, Site: "0417", Clock: clock, Log: log, Version: "test",
-		Signer: func() (edge.Signer, bool) { return id.Signer(), true }})
+		Signer: func() (edge.Signer, bool) { return id.Signer(), !s.mute.Load() }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +67,7 @@ func openShop(t *testing.T, soc, dir string) *shop {
 			t.Errorf("uplink: %v", err)
 		}
 	})
-	s := &shop{Journal: j, t: t, id: id}
+	s.Journal = j
 	s.stop = sync.OnceFunc(func() {
 		hang()
 		up.Wait()

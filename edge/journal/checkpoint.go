@@ -14,6 +14,7 @@ import (
 const (
 	checkpointEvery = time.Minute     // while there are new events
 	checkpointSoon  = 2 * time.Second // after an urgent event, or one that tells of a clip
+	checkpointQuiet = 4 * time.Second // after the last event of any kind, when no more come: nobody has to wait for a minute to prove it
 	checkpointsKept = 1000            // a later one covers all that an earlier one did
 )
 
@@ -45,6 +46,7 @@ func (j *Journal) runSign(ctx context.Context) {
 	tick := time.NewTicker(tickTime)
 	defer tick.Stop()
 	last := j.opt.Clock.Now()
+	newest, came := j.Last(), last
 	failing := false
 	for {
 		select {
@@ -53,8 +55,12 @@ func (j *Journal) runSign(ctx context.Context) {
 			return
 		}
 		now := j.opt.Clock.Now()
+		if n := j.Last(); n != newest {
+			newest, came = n, now
+		}
 		since, ok := now.Since(last)
-		due := !ok || since >= checkpointEvery || since >= checkpointSoon && j.signing.soon.Load()
+		quiet, _ := now.Since(came)
+		due := !ok || since >= checkpointEvery || since >= checkpointSoon && j.signing.soon.Load() || since >= checkpointQuiet && quiet >= checkpointQuiet
 		if !due || j.Last() <= edge.Seq(j.signing.through.Load()) && !j.signing.unsigned.Load() {
 			continue
 		}

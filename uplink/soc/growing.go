@@ -131,6 +131,15 @@ func Arriving(dir string, site edge.SiteID, id edge.ClipID) string {
 	return path
 }
 
+// Films is how many films of a clip that is on its way lie here: more than one when a box, or who has its key, has begun it anew.
+func Films(dir string, site edge.SiteID, id edge.ClipID) int {
+	parts, err := filepath.Glob(ClipPath(dir, site, id, edge.PartClip) + ".*" + partExt)
+	if err != nil {
+		return 0
+	}
+	return len(parts)
+}
+
 // goOn takes an offer of a file that the stream has left open. False: it must begin as any other.
 func (in *incoming) goOn(o offered) (ok bool, err error) {
 	in.mu.Lock()
