@@ -113,6 +113,10 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	none := filepath.Join(dir, "none.db")
+	if err := os.WriteFile(none, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name   string
 		args   []string
@@ -124,6 +128,7 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 		{"a journal, by another authority", []string{j.Path(), "--ca", other}, 1, "trusted"},
 		{"a journal that nobody signed", []string{forged.Path()}, 0, "not proved: all events up to 2"},
 		{"a journal that nobody signed, by its authority", []string{forged.Path(), "--ca", ca}, 1, "signed none of it"},
+		{"a copy without what is still in the log beside it", []string{none}, 1, "copy journal.db-wal, too"},
 		{"a folder", []string{filepath.Join(dir, "case"), "--ca", ca}, 0, "PROVED"},
 		{"a zip", []string{filepath.Join(dir, "case.zip"), "--ca", ca}, 0, "PROVED"},
 		{"a folder, by another authority", []string{filepath.Join(dir, "case"), "--ca", other}, 1, "BROKEN: certificates/"},

@@ -62,6 +62,10 @@ func (v *verifier) all(ctx context.Context, path string) error {
 		return fmt.Errorf("verify %s: %w", path, err)
 	}
 	defer db.Close()
+	var there bool
+	if err := db.QueryRowContext(ctx, `select count(*) > 0 from sqlite_master where name = 'journal'`).Scan(&there); err == nil && !there {
+		return edge.WithHint(fmt.Errorf("verify %s: it is no journal", path), "give journal.db of the gateway's data; of a copy, copy journal.db-wal, too: it has the newest events")
+	}
 	for done := false; !done; {
 		if done, err = v.page(ctx, db); err != nil {
 			return fmt.Errorf("verify %s: %w", path, err)
