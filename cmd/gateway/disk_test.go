@@ -51,8 +51,10 @@ func TestDiskFullForGood(t *testing.T) {
 	x.until("alarms are acked", 30*time.Second, func() bool { return len(x.panel.said()) > 20 })
 	ballast := filepath.Join(dir, "ballast")
 	x.fill(ballast)
+	x.waitEvent("the journal is on its reserve", 30*time.Second, func(e socEvent) bool { return e.Kind == "disk-full" })
 	var inMemory []socEvent
-	x.until("the SOC hears that the journal is in memory", 2*time.Minute, func() bool {
+	x.until("the SOC hears that the journal is in memory", time.Minute, func() bool {
+		x.fill(ballast) // others take what the journal gives up; to fill the reserve alone takes the panel minutes on a busy machine
 		inMemory = slices.DeleteFunc(x.events(), func(e socEvent) bool { return e.Kind != "disk-full" || !strings.Contains(e.Why, "memory only") })
 		return len(inMemory) > 0
 	})

@@ -223,7 +223,7 @@ func TestFullDisk(t *testing.T) {
 // fill takes all the room of a disk.
 func (x *torture) fill(path string) {
 	x.t.Helper()
-	f, err := os.Create(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		x.t.Fatal(err)
 	}

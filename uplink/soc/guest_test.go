@@ -2,6 +2,9 @@ package soc
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -32,15 +35,22 @@ func TestGuestsAreFewAndLeave(t *testing.T) {
 	c := newCentre(t)
 	box := c.enrol("1")
 	foreign := newCentre(t).enrol("1")
-	for range 100 {
-		if c.s.live.present() == 0 { // the enrolment's connection has ended
-			break
-		}
-		<-time.After(10 * time.Millisecond)
+	stay := func(d time.Duration) {
+		c.s.live.mu.Lock()
+		defer c.s.live.mu.Unlock()
+		c.s.live.stay = d
 	}
-	c.s.live.mu.Lock()
-	c.s.live.stay = 3 * time.Second
-	c.s.live.mu.Unlock()
+	empty := func() {
+		t.Helper()
+		for n := 0; c.s.live.present() > 0; n++ {
+			if n == 500 {
+				t.Fatalf("%d guests are counted that have gone", c.s.live.present())
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+	}
+	empty() // the enrolment's connection has ended
+	stay(time.Hour)
 	var conns []*tls.Conn
 	for i := range maxGuests {
 		certs := []tls.Certificate{foreign}[:i%2]
@@ -58,26 +68,23 @@ func TestGuestsAreFewAndLeave(t *testing.T) {
 	}
 	l := c.link("1", box)
 	l.welcome()
-	// Whatever they do, they go.
-	for _, conn := range conns {
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		for {
-			if _, err := conn.Read(make([]byte, 4096)); err != nil {
-				if e, ok := err.(interface{ Timeout() bool }); ok && e.Timeout() {
-					t.Fatal("a guest may stay for ever")
-				}
-				break
-			}
-		}
-	}
-	for n := 0; c.s.live.present() > 0; n++ {
-		if n == 500 {
-			t.Fatalf("%d guests are counted that have gone", c.s.live.present())
-		}
-		<-time.After(10 * time.Millisecond)
-	}
 	l.send(wire.Lane_LANE_URGENT, l.event(1, edge.KindFire, nil))
 	l.ack(1)
+	for _, conn := range conns {
+		conn.Close()
+	}
+	empty()
+	// Whatever they do, they go.
+	stay(time.Second)
+	for i := range 4 {
+		conn, _ := c.guest([]tls.Certificate{foreign}[:i%2]...)
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a guest may stay for ever")
+		}
+	}
+	empty()
+	stay(time.Hour)
 	if _, in := c.guest(); !in {
 		t.Error("nobody is let in after them")
 	}

@@ -134,7 +134,7 @@ func TestCamerasOverTLS(t *testing.T) {
 
 func TestOverUDP(t *testing.T) {
 	s, _ := serve(t, rtsptest.Options{UDP: true}, rtsptest.None)
-	cam, sink := start(t, Options{URL: s.URL("stockroom/main"), UDP: true})
+	cam, sink := start(t, Options{URL: s.URL("stockroom/main"), UDP: true, LostAfter: time.Minute, StallAfter: time.Minute})
 	waitFor(t, "pictures", func() bool { return sink.count() >= 60 })
 	if st := cam.Status(); st.Transport != "udp" {
 		t.Errorf("pictures come over %q, want udp", st.Transport)

@@ -79,7 +79,7 @@ func TestAllBadCamerasTogether(t *testing.T) {
 		return troubles[name] == "" && s.Units >= 30
 	}
 	waiting := catalogue()
-	for deadline := time.After(90 * time.Second); len(waiting) > 0 || !frozen.told.Load() || slices.ContainsFunc(sinks, func(s *seen) bool { return s.count() < 100 }); {
+	for deadline := time.After(4 * time.Minute); len(waiting) > 0 || !frozen.told.Load() || slices.ContainsFunc(sinks, func(s *seen) bool { return s.count() < 100 }); {
 		waiting = slices.DeleteFunc(waiting, func(name string) bool { return done(name, bads[name]) })
 		peak = max(peak, heap())
 		select {
