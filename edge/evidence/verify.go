@@ -41,8 +41,9 @@ type verifier struct {
 	heads   map[edge.ClipID]ClipHeader
 	certs   map[string][]byte // by fingerprint
 	facts   map[edge.ClipID]fact
-	used    map[string]bool     // files that something was taken from
-	digests map[string][32]byte // of files that were read whole for their digest
+	here    map[edge.JournalID][]edge.Gap // which events are in the folder
+	used    map[string]bool               // files that something was taken from
+	digests map[string][32]byte           // of files that were read whole for their digest
 	r       *Report
 }
 
@@ -59,7 +60,7 @@ type fact struct {
 func Verify(ctx context.Context, fsys fs.FS, cas []*x509.Certificate) (Report, error) {
 	var r Report
 	v := &verifier{ctx: ctx, fsys: fsys, trust: edge.Trust{Roots: cas}, files: map[string]int64{}, heads: map[edge.ClipID]ClipHeader{}, certs: map[string][]byte{},
-		facts: map[edge.ClipID]fact{}, used: map[string]bool{}, digests: map[string][32]byte{}, r: &r}
+		facts: map[edge.ClipID]fact{}, here: map[edge.JournalID][]edge.Gap{}, used: map[string]bool{}, digests: map[string][32]byte{}, r: &r}
 	for _, step := range []func() error{v.list, v.header, v.certificates, v.journals, v.clips, v.promised, v.custody, v.seal} {
 		err := step()
 		if errors.As(err, &r.Broken) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"path"
+	"slices"
 
 	"sitewatch/edge"
 )
@@ -35,6 +36,9 @@ func (v *verifier) clip(id edge.ClipID) error {
 		if m.Clip != id {
 			return &Break{File: path.Join(dir, manifest+bodyExt), Want: "the manifest of clip " + string(id), Have: "that of clip " + string(m.Clip)}
 		}
+	}
+	if m.Clip != "" && !slices.ContainsFunc(v.here[m.Journal], func(g edge.Gap) bool { return g.From <= m.Seq && m.Seq <= g.To }) {
+		add(&v.r.Remarks, "event %d of journal %.40s, which asked for clip %s, is not in the folder", m.Seq, m.Journal, id)
 	}
 	f, told := v.facts[id]
 	film := Filmed{Clip: id, Camera: m.Camera, From: m.From, To: m.To, Clock: m.Clock}

@@ -187,6 +187,7 @@ func (w *walk) endRun() {
 		return
 	}
 	from, to := w.first, edge.Seq(w.last.N)
+	w.here[w.id] = append(w.here[w.id], edge.Gap{From: from, To: to})
 	if w.proved > 0 {
 		w.r.Events += int(w.proved - from + 1)
 		if len(w.r.Proved) < maxList {
