@@ -107,7 +107,7 @@ func (c *scoreCmd) file(ctx context.Context, path string, truth map[string][]mot
 	if err != nil {
 		return nil, edge.WithHint(err, "the program eye belongs beside the gateway: make build")
 	}
-	opt := motion.TrialOptions{Command: eye, Grade: motion.Alert, Model: motion.ModelOptions{Sensitivity: c.Sensitivity}}
+	opt := motion.TrialOptions{Command: eye, Grade: motion.Alert, Model: motion.ModelOptions{Sensitivity: c.Sensitivity}, Still: c.Out != ""}
 	if c.Grade == "watching" {
 		opt.Grade = motion.Watching
 	}

@@ -46,7 +46,7 @@ type Grader struct {
 	place       int     // of the newest unit after its keyframe
 	newest      video.Ticks90k
 	awake       bool
-	dozing      bool           // awake, and only keyframes are decoded: something moves and goes on moving
+	busy        bool           // asleep while an interval is open, and something moved in the newest picture that was decoded
 	keyAt       video.Ticks90k // of the newest keyframe
 	gopTime     video.Ticks90k // from the one before it
 	fresh       bool           // the decoder begins with the next keyframe
@@ -56,8 +56,7 @@ type Grader struct {
 	jumpAt      video.Ticks90k // last jump of the size
 	proofAt     video.Ticks90k // start of an interval that a jump should have announced; 0: none
 	hintTo      video.Ticks90k
-	opened      bool // an interval since it woke
-	openedAt    video.Ticks90k
+	opened      bool    // an interval since it woke
 	vain        float64 // times that it woke in vain, of late
 	keptAt      video.Ticks90k
 	tally       Tally
@@ -67,10 +66,10 @@ type Grader struct {
 const (
 	maxHeldBytes  = 4 << 20
 	maxHeldUnits  = 1024
-	watchingSleep = 2 * video.Second  // of quiet
+	watchingSleep = video.Second      // of quiet
 	alertSleep    = 10 * video.Second // of quiet
 	hintTime      = 10 * video.Second
-	dozeAfter     = 2 * video.Second // of movement that has been told
+	leastGOP      = video.Second / 2 // closer keyframes cost more than they tell
 	dozeGOP       = 3 * video.Second // longer ones would join what are two visits
 	keepEvery     = video.Second
 	tallyEvery    = 10 * video.Second
@@ -89,7 +88,7 @@ func NewGrader(camera edge.CameraID, say func(Message)) *Grader {
 func (g *Grader) Open(dec Decoder, size video.Size) {
 	g.dec, g.pixels = dec, size.Width*size.Height
 	g.gop, g.before, g.held = nil, nil, 0
-	g.awake, g.dozing, g.fresh = true, false, true
+	g.awake, g.busy, g.fresh = true, false, true
 }
 
 // Setup changes how the camera is looked at.
@@ -99,20 +98,17 @@ func (g *Grader) Setup(grade Grade, opt ModelOptions) {
 	}
 	raised := grade == Alert && g.grade != Alert
 	g.grade, g.opt = grade, opt
-	switch {
-	case raised && g.dozing:
-		g.rouse(g.gop)
-	case raised && !g.awake && !g.sizes.reliable(g.pixels):
+	if raised && !g.awake && (g.open() || !g.sizes.reliable(g.pixels)) {
 		g.wake(g.gop)
 	}
 }
 
+// open says whether an interval is.
+func (g *Grader) open() bool { return g.model != nil && g.model.open }
+
 // Hint says that somebody else believes that something moves.
 func (g *Grader) Hint() {
 	g.hintTo = g.newest + hintTime
-	if g.dozing {
-		g.rouse(g.gop)
-	}
 	if !g.awake {
 		g.wake(g.gop)
 	}
@@ -128,19 +124,17 @@ func (g *Grader) Take(u *Unit) {
 	}
 	g.newest = u.PTS
 	g.tally.Units++
-	g.keep(u)
+	begins := g.keep(u)
 	if u.Lost && !u.Keyframe {
 		g.damage()
 	}
+	jump := g.jumps(u)
 	switch {
-	case g.dozes(u):
-		g.doze(u)
 	case g.awake:
 		g.next(u)
-	case u.Keyframe:
+	case begins:
 		g.key(u)
-	case !g.hurt && g.sizes.jump(len(u.Data), g.place, 1+g.vain/4):
-		g.jumpAt = u.PTS
+	case jump && !g.busy, g.open() && u.PTS-g.keyAt > dozeGOP:
 		g.wake(g.gop)
 	}
 	g.rest(u)
@@ -151,9 +145,9 @@ func (g *Grader) Take(u *Unit) {
 	}
 }
 
-// keep holds the unit for going back.
-func (g *Grader) keep(u *Unit) {
-	if u.Keyframe {
+// keep holds the unit for going back, and says whether a GOP begins with it. Keyframes that come closer are no beginning, as if all had been one GOP.
+func (g *Grader) keep(u *Unit) bool {
+	if d := u.PTS - g.keyAt; u.Keyframe && (d >= leastGOP || d < 0 || len(g.gop) == 0 || g.hurt) {
 		for _, b := range g.before {
 			g.held -= len(b.Data)
 		}
@@ -161,17 +155,18 @@ func (g *Grader) keep(u *Unit) {
 		g.keyAt, g.gopTime = u.PTS, u.PTS-g.keyAt
 		g.held += len(u.Data)
 		g.hurt = false
-		return
+		return true
 	}
 	g.place++
 	if len(g.gop) == 0 {
-		return // its keyframe is not there
+		return false // its keyframe is not there
 	}
 	g.gop = append(g.gop, u)
 	g.held += len(u.Data)
 	if g.held > maxHeldBytes || len(g.gop) > maxHeldUnits { // there is no going back until the next keyframe
 		g.gop, g.before, g.held = nil, nil, 0
 	}
+	return false
 }
 
 func (g *Grader) damage() {
@@ -186,83 +181,10 @@ func (g *Grader) damage() {
 	g.tally.Damaged++
 }
 
-// key looks at a keyframe while asleep.
-func (g *Grader) key(u *Unit) {
-	g.hand(u)
-	grid, err := g.dec.Key(u)
-	if err != nil {
-		g.tally.Damaged++
-		return
-	}
-	if g.of(grid).Glance(u.PTS, grid.Cells, 1+g.vain/4) {
-		g.wake(append(append([]*Unit(nil), g.before...), u))
-		return
-	}
-	g.see(u.PTS, grid.Sharp)
-}
-
 // hand says what the decoder gets.
 func (g *Grader) hand(u *Unit) {
 	g.tally.Decoded++
 	g.say(&Hand{u.Number})
-}
-
-// wake decodes the units, which begin with a keyframe, and every one that follows.
-func (g *Grader) wake(units []*Unit) {
-	g.awake, g.fresh, g.opened, g.livelyAt = true, true, false, g.newest
-	for _, u := range units {
-		g.next(u)
-	}
-}
-
-// dozes says whether only keyframes are to be decoded: a camera that is watched, where something has been moving for a while and been told.
-func (g *Grader) dozes(u *Unit) bool {
-	if g.dozing {
-		return true
-	}
-	if !u.Keyframe || !g.awake || g.grade != Watching || g.newest < g.hintTo || g.gopTime <= 0 || g.gopTime > dozeGOP || len(g.before) == 0 {
-		return false
-	}
-	m := g.model
-	g.dozing = m != nil && m.open && g.newest-g.openedAt >= dozeAfter && g.newest-m.movingAt < g.gopTime
-	return g.dozing
-}
-
-// doze looks at a keyframe. When nothing moves in it any more the pictures since the one before tell when that ended.
-func (g *Grader) doze(u *Unit) {
-	if !u.Keyframe {
-		if u.Lost || len(g.gop) == 0 { // there will be nothing to go back to
-			g.dozing, g.fresh = false, true
-		}
-		return
-	}
-	g.hand(u)
-	grid, err := g.dec.Key(u)
-	if err != nil {
-		g.tally.Damaged++
-		g.dozing, g.fresh = false, true
-		return
-	}
-	if g.of(grid) == nil || !g.model.open || g.gopTime > dozeGOP {
-		g.rouse(append(append([]*Unit(nil), g.before...), u))
-		return
-	}
-	r, ok := g.model.Doze(u.PTS, grid.Cells)
-	if !ok {
-		g.rouse(append(append([]*Unit(nil), g.before...), u))
-		return
-	}
-	g.livelyAt, g.keptAt = u.PTS, g.newest
-	g.see(u.PTS, grid.Sharp)
-	g.say(&Motion{Camera: g.camera, State: r.State, PTS: r.PTS, At: g.newest, Box: r.Box, Where: r.Where})
-}
-
-// rouse ends dozing: units, which begin with a keyframe, are decoded, and every one that follows.
-func (g *Grader) rouse(units []*Unit) {
-	g.dozing, g.fresh = false, true
-	for _, u := range units {
-		g.next(u)
-	}
 }
 
 // next decodes a unit while awake.
@@ -306,9 +228,14 @@ func (g *Grader) step(pts video.Ticks90k, grid Grid) {
 		g.livelyAt = max(g.livelyAt, pts)
 	}
 	g.see(pts, grid.Sharp)
+	g.tell(r)
+}
+
+// tell passes on what the model says.
+func (g *Grader) tell(r Report) {
 	switch r.State {
 	case Start:
-		g.opened, g.openedAt, g.vain, g.keptAt = true, g.newest, 0, g.newest
+		g.opened, g.vain, g.keptAt = true, 0, g.newest
 		g.proofAt = r.PTS
 	case Keep:
 		if g.newest-g.keptAt < keepEvery {
@@ -338,11 +265,6 @@ func (g *Grader) rest(u *Unit) {
 	if quiet < 0 {
 		g.livelyAt = g.newest // the camera's time has begun anew
 	}
-	if g.awake && !u.Keyframe && !g.hurt {
-		if g.sizes.jump(len(u.Data), g.place, 1) {
-			g.jumpAt = u.PTS
-		}
-	}
 	if g.proofAt != 0 && g.newest >= g.proofAt+jumpAhead {
 		g.sizes.proved(g.jumpAt >= g.proofAt-jumpAhead && g.jumpAt <= g.proofAt+jumpAhead)
 		g.proofAt = 0
@@ -350,13 +272,19 @@ func (g *Grader) rest(u *Unit) {
 	if !u.Keyframe && !m.open && quiet >= video.Second {
 		g.sizes.learn(len(u.Data), g.place)
 	}
-	if !g.awake || m.open || g.newest < g.hintTo || !m.ready() {
+	if !g.awake || g.newest < g.hintTo || !m.ready() {
 		return
 	}
-	if g.grade == Watching && quiet >= watchingSleep || g.grade == Alert && quiet >= alertSleep && g.sizes.reliable(g.pixels) {
-		g.awake = false
-		if !g.opened {
-			g.vain = min(g.vain+1, maxVain)
-		}
+	if g.grade == Watching {
+		g.rests(quiet)
+	} else if !m.open && quiet >= alertSleep && g.sizes.reliable(g.pixels) {
+		g.sleep()
+	}
+}
+
+func (g *Grader) sleep() {
+	g.awake = false
+	if !g.opened {
+		g.vain = min(g.vain+1, maxVain)
 	}
 }

@@ -161,9 +161,8 @@ func (m *Model) Doze(pts video.Ticks90k, grid []uint16) (r Report, ok bool) {
 		return r, false
 	}
 	m.look(grid)
-	_, light := m.changed()
 	best := -1
-	if !m.judge(light, 1) {
+	if !m.judge(0, 1) { // the exposure follows whoever is there
 		for i, f := range m.found {
 			if float64(f.moving) >= m.least && (best < 0 || f.moving > m.found[best].moving) {
 				best = i

@@ -23,7 +23,7 @@ type Trial struct {
 	Scenes            []Scene
 	Boxes             []Box // where something moved, about once a second of movement
 	Pictures, Decoded int
-	Still             []byte         // JPEG of the first keyframe; nil: it could not be decoded
+	Still             []byte         // JPEG of the first keyframe; nil: it was not wanted, or could not be decoded
 	Length            video.Ticks90k // from the first picture to the last
 	CPU               time.Duration  // of the eye's process, its start included
 }
@@ -40,6 +40,7 @@ type TrialOptions struct {
 	Args    []string // none, but for tests
 	Grade   Grade
 	Model   ModelOptions
+	Still   bool // a JPEG of the first keyframe is wanted
 }
 
 const trialCamera = "film"
@@ -136,6 +137,9 @@ func (t *Trial) write(in io.Writer, opt TrialOptions, each func(func(video.Acces
 		return source, nil
 	case still.Data == nil:
 		return errors.New("no keyframe: nothing can be decoded"), nil
+	}
+	if !opt.Still {
+		still.Data = nil // which is answered as well
 	}
 	if send(&still) == nil {
 		pipe = w.Flush()

@@ -65,7 +65,7 @@ func TestTrial(t *testing.T) {
 		return nil
 	}
 	for _, grade := range []Grade{Alert, Watching} {
-		got, err := RunTrial(t.Context(), TrialOptions{Command: eyePath, Grade: grade}, each)
+		got, err := RunTrial(t.Context(), TrialOptions{Command: eyePath, Grade: grade, Still: true}, each)
 		if err != nil {
 			t.Fatal(err)
 		}
