@@ -137,6 +137,13 @@ func hung(fd int) bool {
 	}
 }
 
+// stirs says whether the tty of fd has bytes to read, or is gone.
+func stirs(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+}
+
 func (p *Port) hungUp() bool {
 	gone := true
 	control(p.ctl, func(fd int) error { gone = hung(fd); return nil })

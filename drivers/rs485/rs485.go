@@ -36,6 +36,9 @@ var (
 const (
 	// poll is how long tarm's Read waits at most. It must be set: without a ReadTimeout a blocked Read makes Close hang.
 	poll = 100 * time.Millisecond
+	// idleMost is how long a quiet line is left to the kernel, which says when a byte comes or the adapter goes; then it is read again, should
+	// the kernel have said nothing.
+	idleMost = time.Second
 	// writeTimeout is far longer than the longest message needs at 300 baud.
 	writeTimeout = 5 * time.Second
 	// hasty is how many reads may come back empty long before the poll interval before the line is taken for dead:
@@ -169,6 +172,7 @@ func (p *Port) Read(b []byte) (int, error) {
 				}
 				if d, ok := p.clock.Now().Since(start); !ok || d >= poll/2 {
 					early = 0
+					p.idle()
 				} else if early++; early == hasty {
 					return 0, fmt.Errorf("%w (it answers at once with nothing)", ErrUnplugged)
 				}
@@ -190,6 +194,18 @@ func (p *Port) Read(b []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// idle waits on a quiet line. Reading it again and again, as tarm does, would wake the program ten times a second.
+func (p *Port) idle() {
+	p.ctl.SetReadDeadline(time.Time{})
+	t := time.AfterFunc(idleMost, func() { p.ctl.SetReadDeadline(time.Unix(1, 0)) })
+	defer t.Stop()
+	rc, err := p.ctl.SyscallConn()
+	if err != nil {
+		return // it is closed
+	}
+	rc.Read(func(fd uintptr) bool { return stirs(int(fd)) })
 }
 
 // Write returns when the driver has taken all of b, or after 5 s with ErrStuck.
