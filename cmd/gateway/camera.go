@@ -50,12 +50,12 @@ func (b *box) wireCameras() error {
 	if err != nil {
 		return err
 	}
-	b.motions = newMotions(b)
+	b.motions, b.pulse = newMotions(b), video.NewPulse()
 	var ids []edge.CameraID
 	for _, c := range b.cfg.Cameras {
 		ids = append(ids, c.ID)
 	}
-	b.eye = motion.NewPool(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions, Bugs: filepath.Join(b.cfg.Data, "eye")}, ids)
+	b.eye = motion.NewPool(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions, Pulse: b.pulse, Bugs: filepath.Join(b.cfg.Data, "eye")}, ids)
 	b.grades = newGrades(b)
 	b.wireSegments()
 	clips := map[edge.CameraID]clip.Camera{}
@@ -98,7 +98,7 @@ func (c *camera) offset() (ahead time.Duration, ok bool) {
 
 func (c *camera) options(url string, sink rtsp.Sink) rtsp.Options {
 	return rtsp.Options{ID: c.ID, URL: url, User: c.User, PasswordFile: c.PasswordFile, CAFile: c.CAFile, CertificateSHA256: c.CertificateSHA256,
-		Basic: c.Basic, UDP: c.Transport == "udp", Sink: sink, Clock: c.box.clock, Log: c.box.log}
+		Basic: c.Basic, UDP: c.Transport == "udp", Sink: sink, Pulse: c.box.pulse, Clock: c.box.clock, Log: c.box.log}
 }
 
 // mainSink fills the ring and says when the camera is gone and back.

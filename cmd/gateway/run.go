@@ -113,6 +113,9 @@ func (b *box) run(ctx context.Context) error {
 		tree.Go(supervise.Task{Name: "grades", Run: b.grades.Run})
 		tree.Go(supervise.Task{Name: "clips", Run: b.cutter.Run})
 	}
+	if b.pulse != nil {
+		tree.Go(supervise.Task{Name: "pulse", Run: b.pulse.Run})
+	}
 	if b.segments != nil {
 		tree.Go(supervise.Task{Name: "segments", Run: b.segments.Run})
 	}

@@ -25,6 +25,7 @@ import (
 	"sitewatch/edge/local"
 	"sitewatch/edge/supervise"
 	"sitewatch/uplink"
+	"sitewatch/video"
 	"sitewatch/video/clip"
 	"sitewatch/video/motion"
 	"sitewatch/video/segment"
@@ -43,6 +44,7 @@ type box struct {
 	desk     *alarm.Desk
 	lines    []*panel.Line
 	cameras  []*camera
+	pulse    *video.Pulse // nil without cameras
 	eye      *motion.Pool // nil without cameras
 	grades   *grades      // likewise
 	motions  *motions     // nil without cameras

@@ -43,10 +43,26 @@ func mortalEye() {
 }
 
 func TestPictureThatEndsTheEyeIsBlamedAndKept(t *testing.T) {
+	t.Run("heard as it comes", func(t *testing.T) { pictureThatEndsTheEye(t, nil) })
+	t.Run("heard on beats", func(t *testing.T) { pictureThatEndsTheEye(t, beating(t)) })
+}
+
+// beating is a pulse that runs as long as the test.
+func beating(t *testing.T) *video.Pulse {
+	p := video.NewPulse()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { p.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	return p
+}
+
+func pictureThatEndsTheEye(t *testing.T, pulse *video.Pulse) {
+	t.Helper()
 	_, p := film(t)
 	bugs := filepath.Join(t.TempDir(), "eye")
 	clock := edge.NewSystemClock()
-	e := New(Options{Command: os.Args[0], Args: []string{mortal}, Clock: clock, Log: quietLog, Bugs: bugs})
+	e := New(Options{Command: os.Args[0], Args: []string{mortal}, Clock: clock, Log: quietLog, Bugs: bugs, Pulse: pulse})
 	unit := func(n byte, key bool, data ...byte) video.AccessUnit {
 		return video.AccessUnit{Data: video.AppendNALU(nil, append(data, n)), Keyframe: key, PTS: video.Ticks90k(n) * 9000, Arrival: clock.Now()}
 	}

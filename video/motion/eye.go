@@ -18,7 +18,8 @@ type Options struct {
 	Args     []string // none, but for tests
 	Clock    edge.Clock
 	Log      *slog.Logger
-	Reporter Reporter // nil: nobody wants to know what moves
+	Reporter Reporter     // nil: nobody wants to know what moves
+	Pulse    *video.Pulse // when what the eyes say is taken in; nil: as it comes
 	// Bugs is the directory for pictures that have ended an eye, made when there are any; "": they are not kept.
 	Bugs string
 }
@@ -254,32 +255,23 @@ func (e *Eye) setUp(up bool) {
 	e.signal()
 }
 
-// take returns the next thing to write: stills first, they belong to an alarm.
-func (e *Eye) take() (m Message, q queued, ok bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.asks) > 0 {
-		m, e.asks = e.asks[0], e.asks[1:]
-		return m, q, true
+// orders returns what is to be said before the pictures that wait: stills first, they belong to an alarm.
+func (e *Eye) orders() (ms []Message) {
+	for _, a := range e.asks {
+		ms = append(ms, a)
 	}
+	e.asks = nil
 	for id, w := range e.cameras {
-		switch {
-		case !w.told:
+		if !w.told {
 			w.told = true
 			s := w.setup
-			return &s, q, true
-		case e.hint(w):
-			return &Hint{Camera: id}, q, true
+			ms = append(ms, &s)
+		}
+		if e.hint(w) {
+			ms = append(ms, &Hint{Camera: id})
 		}
 	}
-	if len(e.queue) > 0 {
-		q = e.queue[0]
-		e.queue[0] = queued{}
-		e.queue = e.queue[1:]
-		e.bytes -= len(q.unit.Data)
-		return nil, q, true
-	}
-	return nil, q, false
+	return ms
 }
 
 // answer gives a reply to whoever asked. Nobody may: the time was over.

@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -76,12 +78,13 @@ func (e *Eye) runProcess(ctx context.Context, say func([]report)) error {
 	if err != nil {
 		return fmt.Errorf("eye: %w", err)
 	}
-	outR, outW, err := os.Pipe()
+	defer inW.Close()
+	g, gctx := errgroup.WithContext(ctx)
+	outR, outW, err := newEar(gctx, e.opt.Pulse)
 	if err != nil {
-		return errors.Join(fmt.Errorf("eye: %w", err), inR.Close(), inW.Close())
+		return errors.Join(fmt.Errorf("eye: %w", err), inR.Close())
 	}
 	defer outR.Close()
-	defer inW.Close()
 	tail := &tail{}
 	path, err := filepath.Abs(e.opt.Command) // the eye stands elsewhere
 	if err != nil {
@@ -99,20 +102,21 @@ func (e *Eye) runProcess(ctx context.Context, say func([]report)) error {
 	if err != nil {
 		return edge.WithHint(fmt.Errorf("eye: %w", err), "the program eye belongs beside the gateway")
 	}
-	g, gctx := errgroup.WithContext(ctx)
 	g.Go(edge.Guard(func() error { return e.runReader(bufio.NewReaderSize(outR, 64<<10), say) }))
 	g.Go(edge.Guard(func() error { return e.runWriter(gctx, inW) }))
 	g.Go(edge.Guard(func() error { return e.runStale(gctx, say) }))
 	g.Go(edge.Guard(func() error { return e.awaitReady(gctx) }))
 	g.Go(func() error { // whoever ends first ends the process, and that ends the rest
 		<-gctx.Done()
-		e.setUp(false)
 		inW.Close()
-		outR.Close()
+		if f, ok := outR.(*os.File); ok {
+			f.Close()
+		}
 		cancel()
 		return nil
 	})
 	err = g.Wait()
+	e.setUp(false) // the reader has heard all
 	waitErr := cmd.Wait()
 	if text := tail.text(); text != "" {
 		return fmt.Errorf("eye ended: %w (%v): %s", err, waitErr, text)
@@ -166,52 +170,92 @@ func (e *Eye) runReader(r *bufio.Reader, say func([]report)) error {
 	}
 }
 
-// runWriter writes what waits. The eye learns a camera's parameters before its first picture and whenever they change.
+// runWriter writes what waits, as much of it at once as there is: each time wakes the eye. The eye learns a camera's parameters before its
+// first picture and whenever they change.
 func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
+	raw, err := w.SyscallConn()
+	if err != nil {
+		return err
+	}
 	opened := map[edge.CameraID]video.Params{}
 	var buf []byte
 	for {
-		m, q, ok := e.take()
-		if !ok {
-			select {
-			case <-e.wake:
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
+		if buf = e.gather(buf[:0], opened); len(buf) > 0 {
+			if err := e.write(w, raw, buf); err != nil {
+				return err
 			}
-		}
-		buf = buf[:0]
-		if m != nil {
-			buf = AppendMessage(buf, m)
-		} else {
-			if p, ok := opened[q.camera]; !ok || !p.Equal(q.params) {
-				opened[q.camera] = q.params
-				buf = AppendMessage(buf, &OpenCamera{Camera: q.camera, Params: q.params})
+			if cap(buf) > 2*batchBytes {
+				buf = nil // one huge picture is no reason to keep its size for ever
 			}
-			buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: q.number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
+			continue
 		}
-		if err := e.write(w, buf); err != nil {
-			return err
-		}
-		if cap(buf) > 1<<20 {
-			buf = nil // one huge picture is no reason to keep its size for ever
+		select {
+		case <-e.wake:
+			runtime.Gosched() // the other cameras' pictures come on the same beat
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
+// batchBytes is from where on what waits is written before more is gathered.
+const batchBytes = 256 << 10
+
+// gather appends what waits.
+func (e *Eye) gather(buf []byte, opened map[edge.CameraID]video.Params) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, m := range e.orders() {
+		buf = AppendMessage(buf, m)
+	}
+	for len(e.queue) > 0 && len(buf) < batchBytes {
+		q := e.queue[0]
+		e.queue[0] = queued{}
+		e.queue = e.queue[1:]
+		e.bytes -= len(q.unit.Data)
+		if p, ok := opened[q.camera]; !ok || !p.Equal(q.params) {
+			opened[q.camera] = q.params
+			buf = AppendMessage(buf, &OpenCamera{Camera: q.camera, Params: q.params})
+		}
+		buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: q.number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
+	}
+	return buf
+}
+
 // write waits for the eye as long as it goes on: when it catches up, it decodes for seconds before it reads more, and says so with a Hand
 // for each picture.
-func (e *Eye) write(w *os.File, b []byte) error {
+func (e *Eye) write(w *os.File, raw syscall.RawConn, b []byte) error {
 	for {
-		if err := w.SetWriteDeadline(e.opt.Clock.Now().Wall.Add(writeLimit)); err != nil {
+		if err := w.SetWriteDeadline(time.Time{}); err != nil {
 			return err
 		}
-		n, err := w.Write(b)
-		if err == nil {
-			return nil
+		before := len(b)
+		var errno unix.Errno
+		var late *time.Timer
+		err := raw.Write(func(fd uintptr) bool {
+			for len(b) > 0 && errno == 0 {
+				var n int
+				n, errno = video.WriteNow(int(fd), b)
+				b = b[n:]
+			}
+			if errno != unix.EAGAIN {
+				return true
+			}
+			errno = 0
+			if late == nil { // the clock that the box shows may be another than the machine's
+				late = time.AfterFunc(writeLimit, func() { w.SetWriteDeadline(time.Unix(1, 0)) })
+			}
+			return false
+		})
+		if late != nil {
+			late.Stop()
 		}
-		b = b[n:]
-		if n == 0 && !e.goesOn() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case errno != 0:
+			return os.NewSyscallError("write", errno)
+		case err == nil:
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded), len(b) == before && !e.goesOn():
 			return err
 		}
 	}

@@ -47,6 +47,7 @@ type Options struct {
 	UDP               bool // RTP over UDP; when none comes, over TCP
 	Audio             bool // hand the camera's sound on too
 	Sink              Sink
+	Pulse             *video.Pulse // when pictures over TCP are taken in; nil: as they come
 	Clock             edge.Clock
 	Log               *slog.Logger
 

@@ -115,7 +115,7 @@ func (s *Source) run(ctx context.Context, secret string) error {
 // connect is one connection to one host. away: it is one that the camera has named, and may not be this machine.
 func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string, away bool) error {
 	m := &manners{basic: s.opt.Basic || u.Scheme == "rtsps", user: user, secret: secret}
-	line := &line{within: s.opt.StallAfter, connect: s.dial, away: away}
+	line := &line{within: s.opt.StallAfter, pulse: s.opt.Pulse, connect: s.dial, away: away}
 	defer line.answered()
 	c := &gortsplib.Client{
 		Scheme: u.Scheme,
@@ -157,7 +157,7 @@ func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string, 
 		}
 		c.Close()
 	})
-	err := s.play(ctx, c, m, withCredentials(u, user, secret))
+	err := s.play(ctx, c, line, m, withCredentials(u, user, secret))
 	basicOnly, location := m.outcome(err)
 	switch {
 	case basicOnly:
@@ -168,7 +168,7 @@ func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string, 
 	return err
 }
 
-func (s *Source) play(ctx context.Context, c *gortsplib.Client, m *manners, u *base.URL) error {
+func (s *Source) play(ctx context.Context, c *gortsplib.Client, line *line, m *manners, u *base.URL) error {
 	var desc *description.Session
 	if err := m.twice(func() (err error) { desc, _, err = c.Describe(u); return err }); err != nil {
 		return err
@@ -195,6 +195,7 @@ func (s *Source) play(ctx context.Context, c *gortsplib.Client, m *manners, u *b
 	if err := m.twice(func() error { _, err := c.Play(nil); return err }); err != nil {
 		return err
 	}
+	line.steady()
 	return s.udpError(s.runWatch(ctx, c))
 }
 
