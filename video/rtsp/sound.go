@@ -235,16 +235,19 @@ func (s *sound) ticks90k(raw int64) video.Ticks90k {
 	return video.Ticks90k(raw/r*int64(video.Second) + raw%r*int64(video.Second)/r)
 }
 
-// soundOff is how far sound may be from where its arrival says before it is put there; soundStep is below what nobody hears.
+// soundOff is how far sound may be from where its arrival says and from the newest picture before it is put where it arrives: what a
+// network held back comes late, and so do the pictures beside it. soundStep is below what nobody hears.
 const (
 	soundOff  = video.Second
 	soundStep = video.Second / 50
 )
 
-// place returns the PTS of sound of RTP time raw, on the line of the pictures. now is where the line is by arrivals.
-func (s *sound) place(raw int64, now video.Ticks90k, turn uint64) (video.Ticks90k, bool) {
+// place returns the PTS of sound of RTP time raw, on the line of the pictures. now is where the line is by arrivals, picture the newest
+// one's PTS.
+func (s *sound) place(raw int64, now, picture video.Ticks90k, turn uint64) (video.Ticks90k, bool) {
 	t := s.ticks90k(raw)
-	if off := t + s.shift - now; !s.begun || turn != s.turn || off > soundOff || off < -soundOff {
+	far := func(from video.Ticks90k) bool { off := t + s.shift - from; return off > soundOff || off < -soundOff }
+	if !s.begun || turn != s.turn || far(now) && far(picture) {
 		s.begun, s.shift, s.turn = true, now-t, turn
 	}
 	pts := t + s.shift

@@ -85,7 +85,7 @@ func TestSound(t *testing.T) {
 			for i := range pieces {
 				// The line of the pictures is at 10 s when the sound begins; it comes late by up to 100 ms.
 				now := 10*video.Second + video.TicksOf(time.Duration(n)*m.step) + video.TicksOf(time.Duration(n%5)*25*time.Millisecond)
-				pts, ok := s.place(raw+int64(i)*s.step, now, 1)
+				pts, ok := s.place(raw+int64(i)*s.step, now, now, 1)
 				if want := m.step / time.Duration(m.pieces); n+i > 0 && (!ok || (pts-prev-video.TicksOf(want))/90 != 0) {
 					t.Fatalf("%s: piece %d of packet %d is %v after the one before, want %v", name, i, n, (pts - prev).Duration(), want)
 				}
@@ -104,7 +104,7 @@ func TestSoundFollowsThePictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(raw int64, now time.Duration, turn uint64) time.Duration {
-		pts, _ := s.place(raw, video.TicksOf(now), turn)
+		pts, _ := s.place(raw, video.TicksOf(now), video.TicksOf(now), turn)
 		return pts.Duration().Round(time.Millisecond)
 	}
 	if got := at(0, 10*time.Second, 1); got != 10*time.Second {
@@ -124,6 +124,25 @@ func TestSoundFollowsThePictures(t *testing.T) {
 	}
 	if got := at(40000, 30*time.Second, 2); got != 30*time.Second {
 		t.Errorf("far from its arrival: got %v, want 30 s", got)
+	}
+}
+
+// A network that holds everything back for 4 s and then lets it go at once moves sound from its pictures by nothing, and loses none.
+func TestSoundThatCameLateStaysWithItsPictures(t *testing.T) {
+	s, err := newSound(&format.G711{SampleRate: 8000, ChannelCount: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10 * 25 { // a packet and a picture each 40 ms
+		made := time.Duration(n) * 40 * time.Millisecond
+		now := made
+		if made > 4*time.Second && made < 8*time.Second {
+			now = 8 * time.Second
+		}
+		pts, ok := s.place(int64(n)*320, video.TicksOf(now), video.TicksOf(made), 1)
+		if !ok || pts != video.TicksOf(made) {
+			t.Fatalf("sound of %v is placed at %v, %v", made, pts.Duration(), ok)
+		}
 	}
 }
 

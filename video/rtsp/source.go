@@ -292,7 +292,7 @@ func (s *Source) onSound(p *rtp.Packet) {
 		return // there is no picture that it belongs to
 	}
 	for i, b := range pieces {
-		pts, ok := s.sound.place(raw+int64(i)*s.sound.step, s.line.now(arrival.Mono), s.line.turn)
+		pts, ok := s.sound.place(raw+int64(i)*s.sound.step, s.line.now(arrival.Mono), s.line.prevPTS, s.line.turn)
 		if ok {
 			s.opt.Sink.OnUnit(video.AccessUnit{Data: bytes.Clone(b), PTS: pts, Arrival: arrival, Audio: s.sound.params}, s.asm.params)
 		}
