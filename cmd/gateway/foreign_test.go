@@ -8,13 +8,21 @@ import (
 	"time"
 )
 
+// debianPython is Debian's own, which has the bindings.
+const debianPython = "/usr/bin/python3"
+
+// needGStreamer ends the test when GStreamer's RTSP server is not there.
+func needGStreamer(t *testing.T) {
+	t.Helper()
+	if out, err := exec.Command(debianPython, "-c", "import gi; gi.require_version('GstRtspServer', '1.0')").CombinedOutput(); err != nil {
+		t.Fatalf("GStreamer's RTSP server is missing (make test installs it: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly): %s", out)
+	}
+}
+
 // TestCameraThatIsNotOurs takes pictures from GStreamer's RTSP server, through gateway.yaml alone.
 func TestCameraThatIsNotOurs(t *testing.T) {
 	t.Parallel()
-	const python = "/usr/bin/python3" // Debian's own, which has the bindings
-	if out, err := exec.Command(python, "-c", "import gi; gi.require_version('GstRtspServer', '1.0')").CombinedOutput(); err != nil {
-		t.Fatalf("GStreamer's RTSP server is missing (make test installs it: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly): %s", out)
-	}
+	needGStreamer(t)
 	s := newSite(t, func(s *site) string {
 		return panelOnly(s) + fmt.Sprintf("cameras:\n  - {id: foreign, name: Foreign, main: \"rtsp://%s/cam\"}\n", s.rtsp)
 	})
@@ -23,7 +31,7 @@ func TestCameraThatIsNotOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	camera := exec.Command(python, "testdata/gst_camera.py", port)
+	camera := exec.Command(debianPython, "testdata/gst_camera.py", port)
 	s.run("gstreamer", camera)
 	l := plug(t, s.dir+"/panel")
 	s.startGateway()
