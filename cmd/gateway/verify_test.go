@@ -113,6 +113,21 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	both := filepath.Join(dir, "both.pem")
+	for _, name := range []string{other, ca} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(both, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
 	none := filepath.Join(dir, "none.db")
 	if err := os.WriteFile(none, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -125,7 +140,8 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 	}{
 		{"a journal", []string{j.Path()}, 0, "signed up to event 2, the last one"},
 		{"a journal, by its authority", []string{j.Path(), "--ca", ca}, 0, "by the box of site 0417"},
-		{"a journal, by another authority", []string{j.Path(), "--ca", other}, 1, "trusted"},
+		{"a journal, by another authority", []string{j.Path(), "--ca", other}, 1, "give the certificates of both in one file"},
+		{"a journal, by one of two authorities", []string{j.Path(), "--ca", both}, 0, "by the box of site 0417"},
 		{"a journal that nobody signed", []string{forged.Path()}, 0, "not proved: all events up to 2"},
 		{"a journal that nobody signed, by its authority", []string{forged.Path(), "--ca", ca}, 1, "signed none of it"},
 		{"a copy without what is still in the log beside it", []string{none}, 1, "copy journal.db-wal, too"},

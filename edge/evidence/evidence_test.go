@@ -198,8 +198,10 @@ func (s *scene) write(out string) {
 	if s.smashed {
 		_, _, err = w.Arrived(clipC, strings.NewReader("half of a film"))
 		must(t, err)
+		_, _, err = w.File(clipC, edge.PartStill, strings.NewReader("its still"))
+		must(t, err)
 	}
-	h.Clips = append(h.Clips, ClipHeader{ID: clipC, Camera: "yard", State: "uploading", Arrived: s.smashed})
+	h.Clips = append(h.Clips, ClipHeader{ID: clipC, Camera: "yard", State: "uploading", Arrived: s.smashed, Still: s.smashed})
 	must(t, w.Custody(func(line func(Line) error) error {
 		var prev [32]byte
 		for n := range uint64(3) {
@@ -324,7 +326,7 @@ func TestClipThatIsNotCompleteIsSaid(t *testing.T) {
 	if r.Broken != nil || r.OK() || !r.Incomplete() || r.Arrived != 1 || r.Clips != 2 {
 		t.Fatalf("got %+v", r)
 	}
-	if len(r.Open) != 2 || !strings.Contains(r.Open[1], clipC+"/arrived.mp4: what had come") {
+	if len(r.Open) != 3 || !strings.Contains(r.Open[1], clipC+"/still.jpg: a box signs it with its clip") || !strings.Contains(r.Open[2], clipC+"/arrived.mp4: what had come") {
 		t.Errorf("open: %q, want event 9 and what had come of a clip", r.Open)
 	}
 	var out bytes.Buffer

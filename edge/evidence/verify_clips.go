@@ -50,6 +50,7 @@ func (v *verifier) clip(id edge.ClipID) error {
 			return &Break{File: headerFile, Want: fmt.Sprintf("clip %s of %s, which the box has signed", id, film.text()), Have: said.text()}
 		}
 	}
+	part := false // of the clip only a part has come
 	for _, p := range []struct {
 		name         string
 		signed, told edge.HexBytes
@@ -80,6 +81,9 @@ func (v *verifier) clip(id edge.ClipID) error {
 			if *p.count++; p.name == clipFile && len(v.r.Filmed) < maxList {
 				v.r.Filmed = append(v.r.Filmed, film)
 			}
+		case p.name == stillFile && m.Clip == "" && !v.has(path.Join(dir, clipFile)):
+			part = true
+			add(&v.r.Open, "%s: a box signs it with its clip, which was not complete; the SOC alone stands for it, by its seal", name)
 		default:
 			v.r.Pictures = true
 			add(&v.r.Open, "%s: no manifest names it, and no event that a checkpoint covers", name)
@@ -89,8 +93,11 @@ func (v *verifier) clip(id edge.ClipID) error {
 		if _, err := v.digest(name, maxClip); err != nil {
 			return err
 		}
-		v.r.Arrived++
+		part = true
 		add(&v.r.Open, "%s: what had come of a clip that was not complete; the SOC alone stands for it, by its seal", name)
+	}
+	if part {
+		v.r.Arrived++
 	}
 	if m.Lost > 0 || len(m.Holes) > 0 || m.Reason != "" {
 		add(&v.r.Remarks, "clip %s: %d packets and %d stretches of pictures are missing by the box's own word%s", id, m.Lost, len(m.Holes), because(m.Reason))

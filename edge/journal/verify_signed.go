@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"sitewatch/edge"
@@ -51,6 +52,8 @@ func (v *verifier) checkpoint(seq edge.Seq, hash [32]byte) error {
 		err = fmt.Errorf("the certificate is of site %s, the journal of site %s", site, v.site)
 	}
 	switch {
+	case errors.Is(err, edge.ErrUntrusted):
+		return bad(fmt.Errorf("%w of those that were given: when the SOC has replaced its authority, give the certificates of both in one file", err))
 	case err != nil:
 		return bad(err)
 	case c.Seq != seq || c.Journal != v.id || c.Site != v.site:
