@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sitewatch/cmd/cli"
 	"sitewatch/edge"
@@ -73,7 +74,7 @@ func (c *verifyCmd) Run(ctx context.Context, o cli.Out) error {
 // exported says whether path is a folder or zip of evidence rather than a journal.
 func exported(path string) bool {
 	st, err := os.Stat(path)
-	if err != nil || st.IsDir() {
+	if err != nil || st.IsDir() || strings.EqualFold(filepath.Ext(path), ".zip") { // which may be cut off
 		return err == nil
 	}
 	f, err := os.Open(path)

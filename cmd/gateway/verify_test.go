@@ -128,6 +128,10 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 		}
 		f.Close()
 	}
+	cut := filepath.Join(dir, "cut.zip")
+	if b, err := os.ReadFile(filepath.Join(dir, "case.zip")); err != nil || os.WriteFile(cut, b[50:], 0o600) != nil {
+		t.Fatal(err)
+	}
 	none := filepath.Join(dir, "none.db")
 	if err := os.WriteFile(none, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -147,6 +151,7 @@ func TestVerifyTakesAJournalAFolderOrAZip(t *testing.T) {
 		{"a copy without what is still in the log beside it", []string{none}, 1, "copy journal.db-wal, too"},
 		{"a folder", []string{filepath.Join(dir, "case"), "--ca", ca}, 0, "PROVED"},
 		{"a zip", []string{filepath.Join(dir, "case.zip"), "--ca", ca}, 0, "PROVED"},
+		{"a zip that is cut off at its beginning", []string{cut, "--ca", ca}, 1, "the zip is not one that can be looked at"},
 		{"a folder, by another authority", []string{filepath.Join(dir, "case"), "--ca", other}, 1, "BROKEN: certificates/"},
 		{"a folder without an authority", []string{filepath.Join(dir, "case")}, 2, "--ca"},
 		{"a folder that is none", []string{filepath.Join(dir, "data"), "--ca", ca}, 1, "evidence.json"},

@@ -300,6 +300,24 @@ func TestWholeFolderIsProved(t *testing.T) {
 			t.Errorf("zip %q: %+v", top, r.Broken)
 		}
 	}
+	// macOS packs what it knows of each file beside the folder; nothing else is let by there.
+	mac := fstest.MapFS{"__MACOSX/evidence/._evidence.json": &fstest.MapFile{}}
+	for name, f := range m {
+		mac["evidence/"+name] = f
+	}
+	b, n := zipOf(t, mac, "")
+	z, err := Zip(t.Context(), b, n)
+	must(t, err)
+	if r := verify(t, z, s.ca); !r.OK() {
+		t.Errorf("packed by macOS: %v", r.Broken)
+	}
+	mac["__MACOSX/evidence/clip.mp4"] = &fstest.MapFile{}
+	b, n = zipOf(t, mac, "")
+	z, err = Zip(t.Context(), b, n)
+	must(t, err)
+	if r := verify(t, z, s.ca); r.OK() {
+		t.Error("a film beside the folder is let by")
+	}
 	out2 := filepath.Join(t.TempDir(), "x.zip")
 	s.write(out2)
 	fsys, closer, err := Open(t.Context(), out2)

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -75,6 +76,63 @@ func TestHostileZips(t *testing.T) {
 	if _, err := Zip(t.Context(), bytes.NewReader(long), int64(len(long))); !errors.Is(err, ErrHostile) || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("a long list: got %v", err)
 	}
+}
+
+// TestZipHasOnlyWhatItLists: who reads a zip from its beginning, and not by the list at its end, finds the same files.
+func TestZipHasOnlyWhatItLists(t *testing.T) {
+	s := newScene(t)
+	var packed, stored bytes.Buffer
+	for _, to := range []struct {
+		b      *bytes.Buffer
+		method uint16
+	}{{&packed, zip.Deflate}, {&stored, zip.Store}} {
+		w := zip.NewWriter(to.b)
+		for name, f := range s.folder() {
+			h := &zip.FileHeader{Name: name, Method: to.method}
+			f2, err := w.CreateHeader(h) // with a description behind it
+			must(t, err)
+			_, err = f2.Write(f.Data)
+			must(t, err)
+		}
+		must(t, w.Close())
+		s.dir += "2"
+	}
+	for name, b := range map[string][]byte{"packed": packed.Bytes(), "stored": stored.Bytes()} {
+		z, err := Zip(t.Context(), bytes.NewReader(b), int64(len(b)))
+		must(t, err)
+		if r := verify(t, z, s.ca); !r.OK() {
+			t.Errorf("%s: %v", name, r.Broken)
+		}
+	}
+	whole := stored.Bytes()
+	list := bytes.Index(whole, listMark)
+	more := slices.Concat(whole[:list], hidden(t), whole[list:])
+	at := more[bytes.LastIndex(more, []byte("PK\x05\x06"))+16:] // where the list is
+	binary.LittleEndian.PutUint32(at, uint32(list+len(hidden(t))))
+	for name, b := range map[string][]byte{
+		"a page ahead of it":       append([]byte("<html>He did it.</html>"), whole...),
+		"a page behind it":         append(bytes.Clone(whole), "<html>He did it.</html>"...),
+		"another zip behind it":    append(bytes.Clone(whole), packed.Bytes()...),
+		"a name of its own":        slices.Concat(whole[:localBytes], []byte("X"), whole[localBytes+1:]),
+		"a file ahead of the list": more,
+	} {
+		if _, err := Zip(t.Context(), bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrHostile) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// hidden is a file of a zip, without a list.
+func hidden(t *testing.T) []byte {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	f, err := w.Create("clips/clip.mp4")
+	must(t, err)
+	_, err = f.Write([]byte("another film"))
+	must(t, err)
+	must(t, w.Flush())
+	must(t, w.Close())
+	return b.Bytes()[:bytes.Index(b.Bytes(), listMark)]
 }
 
 func make20MiB() []byte { return bytes.Repeat([]byte{0}, 20<<20) }

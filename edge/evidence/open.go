@@ -58,7 +58,7 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64) (fs.FS, error) {
 	m := &metered{r: r, left: maxDirectory}
 	z, err := zip.NewReader(m, size)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrHostile, err)
+		return nil, fmt.Errorf("%w: it is cut off, changed, or no zip at all: %w", ErrHostile, err)
 	}
 	m.left = math.MaxInt64
 	if len(z.File) > maxFiles {
@@ -94,6 +94,9 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64) (fs.FS, error) {
 			return nil, fmt.Errorf("%w: it unpacks to more than %d bytes", ErrHostile, int64(maxBytes))
 		}
 		first, _, deep := strings.Cut(name, "/")
+		if first == "__MACOSX" && (strings.HasPrefix(path.Base(name), "._") || f.Mode().IsDir()) { // which macOS puts beside a folder that it packs
+			continue
+		}
 		if top == "" {
 			top = first
 		}
@@ -101,6 +104,12 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64) (fs.FS, error) {
 	}
 	if total > 1<<20 && total/maxRatio > uint64(size) {
 		return nil, fmt.Errorf("%w: its %d bytes unpack to %d", ErrHostile, size, total)
+	}
+	if _, ok := marked(r, size, size-endBytes-int64(len(z.Comment)), endMark, false); !ok {
+		return nil, fmt.Errorf("%w: there is something else behind its end", ErrHostile)
+	}
+	if err := sequential(ctx, r, size, z.File); err != nil {
+		return nil, err
 	}
 	if one && top != "" && seen[top+"/"+headerFile] { // a zip of the folder, and not of what is in it
 		return fs.Sub(z, top)
