@@ -62,6 +62,8 @@ const (
 	sameShare   = 0.0005                 // of the cells
 	lightStep   = 0.04                   // log2 of brightness
 	lightShare  = 0.5                    // of the cells become brighter, or darker, by that: it is the light, or the exposure
+	strayShare  = 0.01                   // of the cells may move elsewhere
+	placeShare  = 0.5                    // of the picture is one place
 	upsetShare  = 0.4                    // of the cells change their structure: another picture, day and night, a jolt
 	calmSeconds = 0.5                    // after that
 	step        = 6 * video.Second / 100 // pictures that come closer are not looked at
@@ -116,7 +118,8 @@ func (m *Model) begin(pts video.Ticks90k, grid []uint16) Report {
 }
 
 // judge compares the picture with what is known, and returns whether the picture changed as a whole. light is what
-// changed says.
+// changed says. Light that leaves the structure alone needs no new beginning, nor does the camera's exposure when it answers to
+// something large: that changes the structure in one place.
 func (m *Model) judge(light float64, ease float32) bool {
 	if m.age-m.limitAt >= limitEvery || m.age < warmUp {
 		m.limits()
@@ -127,7 +130,20 @@ func (m *Model) judge(light float64, ease float32) bool {
 	m.differing, moving = m.compare(ease)
 	m.stirs = m.stirs || m.differing > 0 || before > 0
 	m.found = m.regions(int(m.least/3), m.found)
-	return light > lightShare || float64(moving) > upsetShare*float64(m.w*m.h)
+	n := float64(m.w * m.h)
+	return float64(moving) > upsetShare*n || light > lightShare && !m.confined(moving)
+}
+
+// confined says whether next to all of the cells that move are in one place.
+func (m *Model) confined(moving int) bool {
+	var most region
+	for _, r := range m.found {
+		if r.moving > most.moving {
+			most = r
+		}
+	}
+	n := float64(m.w * m.h)
+	return float64(moving-most.moving) <= strayShare*n && float64(most.box.overlap(most.box)) <= placeShare*n
 }
 
 // Glance takes a keyframe that comes long after the picture before. When it may show movement it returns true and forgets the

@@ -89,6 +89,38 @@ func TestLightIsNoMovement(t *testing.T) {
 	}
 }
 
+// A camera that sends few pictures sets its exposure by more than noise from one to the next when something large and bright comes.
+// That is no new light: what came is still what moves.
+func TestExposureThatAnswersToWhatMovesHidesNothing(t *testing.T) {
+	const from = 40
+	for _, seconds := range []float64{0.1, 0.5, 1} {
+		m := NewModel(testW, testH, ModelOptions{})
+		each := video.Ticks90k(seconds * float64(video.Second))
+		var rs []Report
+		for n := range from + 20 {
+			g := room(1, n)
+			if n >= from {
+				g = room(1-0.06*float64(min(n-from+1, 6)), n)
+				for y := 20; y < 60; y++ {
+					for x := max(0, 8*(n-from)-24); x < min(testW, 8*(n-from)+16); x++ {
+						g[y*testW+x] = uint16(16 * (180 + 5*((x+y)%3)))
+					}
+				}
+			}
+			at := video.Ticks90k(n) * each
+			if r := m.Step(at, g); r.State != 0 {
+				rs = append(rs, r)
+				if r.State == Start && n > from+3 {
+					t.Errorf("a picture in %v s: told with picture %d of him", seconds, n-from)
+				}
+			}
+		}
+		if len(rs) == 0 || rs[0].State != Start {
+			t.Errorf("a picture in %v s: got %+v, want somebody seen", seconds, rs)
+		}
+	}
+}
+
 // Leaves move in places of their own, over and over.
 func TestFoliageIsNoMovementButAHandBeforeItIs(t *testing.T) {
 	leaves := func(n int) []uint16 {
