@@ -207,9 +207,9 @@ func TestRateFallsBeforeAnyIsBlind(t *testing.T) {
 	cameras := []edge.CameraID{"watched", "alert", "alarm"}
 	for n := range 200 {
 		for _, c := range cameras {
-			before := len(e.queue)
+			before := e.units
 			e.Push(c, video.AccessUnit{Data: make([]byte, 64<<10), Keyframe: n == 0}, video.Params{})
-			if len(e.queue) > before {
+			if e.units > before {
 				last[c] = n
 			}
 		}
@@ -220,12 +220,58 @@ func TestRateFallsBeforeAnyIsBlind(t *testing.T) {
 	if e.bytes > queueBytes {
 		t.Errorf("%d bytes wait", e.bytes)
 	}
-	e.queue, e.bytes = e.queue[:queueUnits/16], queueBytes*5/8 // the eye goes on
+	for len(e.cameras["watched"].waits) > 0 { // the eye goes on
+		e.next()
+	}
+	e.bytes = queueBytes * 5 / 8
 	e.Push("watched", video.AccessUnit{Data: make([]byte, 100)}, video.Params{})
 	e.Push("watched", video.AccessUnit{Data: make([]byte, 100), Keyframe: true}, video.Params{})
 	e.Push("watched", video.AccessUnit{Data: make([]byte, 100)}, video.Params{})
-	if q := e.queue[queueUnits/16:]; len(q) != 1 || !q[0].unit.Keyframe || q[0].unit.Lost == 0 {
+	if q := e.cameras["watched"].waits; len(q) != 1 || !q[0].unit.Keyframe || q[0].unit.Lost == 0 {
 		t.Errorf("got %d pictures, want the keyframe alone, marked that some are missing", len(q))
+	}
+}
+
+// One camera sends 240 small keyframes a second that take a fifth of a second each to decode. It may cost itself what it likes.
+func TestCameraThatFloodsDelaysNoOther(t *testing.T) {
+	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog})
+	e.setUp(true)
+	e.Setup("alarm", Alert, true, ModelOptions{Sensitivity: 1})
+	key := video.AccessUnit{Keyframe: true, Data: make([]byte, 100)}
+	for range 10 * queueUnits {
+		e.Push("flood", key, video.Params{})
+	}
+	if n := e.units; n > queueUnits/2 {
+		t.Errorf("one camera has %d of %d places", n, queueUnits)
+	}
+	for _, c := range []edge.CameraID{"a", "b", "alarm"} {
+		e.Push(c, key, video.Params{})
+		e.Push(c, key, video.Params{})
+	}
+	var order []edge.CameraID
+	for range 8 {
+		order = append(order, e.next().camera)
+	}
+	if want := []edge.CameraID{"alarm", "alarm", "flood", "a", "b", "flood", "a", "b"}; !slices.Equal(order, want) {
+		t.Errorf("the eye gets %v, want %v", order, want)
+	}
+	for n := range 10 * queueUnits {
+		e.Push("flood", key, video.Params{})
+		if n%100 == 0 {
+			e.Push("a", key, video.Params{})
+		}
+	}
+	if w := e.cameras["a"]; len(w.waits) < 100 {
+		t.Errorf("of a good camera %d pictures wait, want all 102", len(w.waits))
+	}
+	if b := e.gather(nil, map[edge.CameraID]video.Params{}); len(b) > 10_000 {
+		t.Errorf("%d bytes are written at once, want a few pictures of each camera", len(b))
+	}
+	for e.units > 0 {
+		e.next()
+	}
+	if e.bytes != 0 || len(e.turns) != 0 || e.cameras["flood"].waitBytes != 0 {
+		t.Errorf("nothing waits, but %d bytes of %d cameras", e.bytes, len(e.turns))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,8 +54,9 @@ type Eye struct {
 
 	mu      sync.Mutex
 	cameras map[edge.CameraID]*watched
-	queue   []queued
-	bytes   int
+	turns   []*watched // those whose pictures wait, in the order in which they have their turn
+	units   int        // that wait, of all cameras
+	bytes   int        // of them
 	dropped uint64
 	number  uint32               // of the newest unit
 	owners  [owned]edge.CameraID // of the newest units, by number: also of those that are not kept any more
@@ -110,18 +112,41 @@ func (e *Eye) Push(camera edge.CameraID, u video.AccessUnit, p video.Params) {
 	q := queued{camera, p, u, e.number}
 	w.keep(q)
 	if e.up {
-		e.enqueue(q)
+		e.enqueue(w, q)
 	}
 }
 
-func (e *Eye) enqueue(q queued) {
-	e.queue = append(e.queue, q)
+func (e *Eye) enqueue(w *watched, q queued) {
+	if len(w.waits) == 0 {
+		e.turns = append(e.turns, w)
+	}
+	w.waits = append(w.waits, q)
+	w.waitBytes += len(q.unit.Data)
+	e.units++
 	e.bytes += len(q.unit.Data)
 	e.signal()
 }
 
+// next takes the next unit. Cameras have their turn one after another, so that one whose pictures take long to decode, or which sends too
+// many, delays another's by a few pictures and not by all that waits; those in alarm come first. Somebody must wait.
+func (e *Eye) next() (q queued) {
+	i := max(0, slices.IndexFunc(e.turns, func(w *watched) bool { return w.urgent }))
+	w := e.turns[i]
+	q = w.waits[0]
+	w.waits[0] = queued{}
+	w.waits = w.waits[1:]
+	w.waitBytes -= len(q.unit.Data)
+	e.units--
+	e.bytes -= len(q.unit.Data)
+	e.turns = slices.Delete(e.turns, i, i+1)
+	if len(w.waits) > 0 {
+		e.turns = append(e.turns, w)
+	}
+	return q
+}
+
 // room says whether u may wait, too. The more waits, the more must matter what comes: so each camera's rate falls to that of its
-// keyframes before any is not looked at.
+// keyframes before any is not looked at. A camera never has more than what it leaves to the others.
 func (e *Eye) room(w *watched, u video.AccessUnit) bool {
 	quarters := 4
 	switch {
@@ -131,7 +156,7 @@ func (e *Eye) room(w *watched, u video.AccessUnit) bool {
 	default:
 		quarters = 2
 	}
-	return len(e.queue) < queueUnits*quarters/4 && e.bytes+len(u.Data) <= queueBytes*quarters/4
+	return len(w.waits) < queueUnits*quarters/4-e.units && w.waitBytes+len(u.Data) <= queueBytes*quarters/4-e.bytes
 }
 
 func (e *Eye) camera(id edge.CameraID) *watched {
@@ -228,11 +253,14 @@ func (e *Eye) setUp(up bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.up && !up {
-		e.behind = len(e.queue) > 0
+		e.behind = e.units > 0
 		e.inHand = e.inHand && len(e.stills) == 0 // while a still is made nobody can tell
 	}
 	e.up = up
-	e.queue, e.bytes, e.asks = nil, 0, nil
+	for _, w := range e.turns {
+		w.waits, w.waitBytes = nil, 0
+	}
+	e.turns, e.units, e.bytes, e.asks = nil, 0, 0, nil
 	for id, c := range e.stills {
 		close(c)
 		delete(e.stills, id)
@@ -245,11 +273,11 @@ func (e *Eye) setUp(up bool) {
 	for _, w := range e.cameras {
 		w.told = false
 		for _, q := range w.kept {
-			if e.bytes+len(q.unit.Data) > queueBytes/2 || len(e.queue) >= queueUnits/2 {
+			if e.bytes+len(q.unit.Data) > queueBytes/2 || e.units >= queueUnits/2 {
 				w.leaveOut()
 				break
 			}
-			e.enqueue(q)
+			e.enqueue(w, q)
 		}
 	}
 	e.signal()

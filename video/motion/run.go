@@ -198,8 +198,12 @@ func (e *Eye) runWriter(ctx context.Context, w *os.File) error {
 	}
 }
 
-// batchBytes is from where on what waits is written before more is gathered.
-const batchBytes = 256 << 10
+// batchBytes is from where on what waits is written before more is gathered, and batchTurns how many pictures of each camera: who comes
+// meanwhile waits for all of them.
+const (
+	batchBytes = 256 << 10
+	batchTurns = 4
+)
 
 // gather appends what waits.
 func (e *Eye) gather(buf []byte, opened map[edge.CameraID]video.Params) []byte {
@@ -208,11 +212,8 @@ func (e *Eye) gather(buf []byte, opened map[edge.CameraID]video.Params) []byte {
 	for _, m := range e.orders() {
 		buf = AppendMessage(buf, m)
 	}
-	for len(e.queue) > 0 && len(buf) < batchBytes {
-		q := e.queue[0]
-		e.queue[0] = queued{}
-		e.queue = e.queue[1:]
-		e.bytes -= len(q.unit.Data)
+	for n := batchTurns * len(e.turns); n > 0 && len(e.turns) > 0 && len(buf) < batchBytes; n-- {
+		q := e.next()
 		if p, ok := opened[q.camera]; !ok || !p.Equal(q.params) {
 			opened[q.camera] = q.params
 			buf = AppendMessage(buf, &OpenCamera{Camera: q.camera, Params: q.params})

@@ -18,6 +18,9 @@ type watched struct {
 	anchor video.Anchor
 	gap    bool // units were left out; the next that is taken is a keyframe
 
+	waits     []queued // for the eye
+	waitBytes int
+
 	// kept are the units since the last keyframe but one: for the eye that comes after this one, and for the report when one of
 	// them has ended it. They are shared with the ring, if the stream has one.
 	kept      []queued
