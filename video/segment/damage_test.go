@@ -44,9 +44,7 @@ func small(t testing.TB) (file []byte, units []video.AccessUnit, ends []int64) {
 // found is a rig whose disk has one file, which the test makes.
 type found struct{ *rig }
 
-func newFound(t testing.TB) found {
-	return found{newRig(t, func(o *Options) { o.Dir = filepath.Join(edgetest.FastDir(t), "segments") })}
-}
+func newFound(t testing.TB) found { return found{newRig(t, nil)} }
 
 // put makes the file anew.
 func (f found) put(b []byte) {

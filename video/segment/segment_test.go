@@ -80,7 +80,7 @@ type rig struct {
 func newRig(t testing.TB, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: edgetest.NewClock(), p: params(t), size: 100}
-	r.opt = Options{Dir: filepath.Join(t.TempDir(), "segments"), Cameras: map[edge.CameraID]Camera{cam: {}}, LimitBytes: 1 << 30, MinFreeBytes: 1,
+	r.opt = Options{Dir: filepath.Join(edgetest.FastDir(t), "segments"), Cameras: map[edge.CameraID]Camera{cam: {}}, LimitBytes: 1 << 30, MinFreeBytes: 1,
 		Clock: r.clock, Log: discard, Create: createUnsynced}
 	if change != nil {
 		change(&r.opt)
