@@ -223,7 +223,7 @@ func (c *camera) status(motions uint64) local.Camera {
 	}
 	e := c.box.eye.Camera(c.ID, c.box.clock.Now())
 	st.Eye = local.Eye{Grade: map[motion.Grade]string{motion.Watching: "watching", motion.Alert: "alert"}[e.Grade], Moving: e.Moving, Awake: e.Awake,
-		Decoded: e.Decoded, Damaged: e.Damaged, Quarantine: e.Quarantined.Seconds()}
+		Decoded: e.Decoded, Damaged: e.Damaged, Raise: e.Raise.Seconds(), Quarantine: e.Quarantined.Seconds()}
 	return st
 }
 

@@ -108,6 +108,7 @@ type Eye struct {
 	Awake      bool    `json:"awake"` // every picture is decoded
 	Decoded    uint64  `json:"decoded"`
 	Damaged    uint64  `json:"damaged"`
+	Raise      float64 `json:"raise_seconds"`      // from when it was last to be looked at closely, by an alarm perhaps, to the first picture in the eye's hand
 	Quarantine float64 `json:"quarantine_seconds"` // not looked at for so long yet, because a picture of it has ended an eye
 }
 

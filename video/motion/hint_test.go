@@ -26,3 +26,39 @@ func TestHintIsPassedOnOnceAndWhileItIsFresh(t *testing.T) {
 		t.Error("an old hint was passed on")
 	}
 }
+
+// Alert may sleep on a camera whose sizes tell; when the zone is in alarm nobody wants to rely on that.
+func TestAlarmHasEveryPictureLookedAt(t *testing.T) {
+	clock := &steady{edge.Stamp{Boot: "b", Mono: time.Minute}}
+	e := New(Options{Clock: clock})
+	e.Setup("door", Alert, false, ModelOptions{})
+	w := e.camera("door")
+	if e.hint(w) {
+		t.Error("hinted although there is no alarm")
+	}
+	for range 2 {
+		e.Setup("door", Alert, true, ModelOptions{})
+	}
+	if !e.hint(w) || e.hint(w) {
+		t.Error("want one hint of an alarm, as alert may sleep")
+	}
+}
+
+func TestRaiseIsMeasured(t *testing.T) {
+	clock := &steady{edge.Stamp{Boot: "b", Mono: time.Minute}}
+	e := New(Options{Clock: clock})
+	e.owners[7] = "door"
+	e.Setup("door", Alert, true, ModelOptions{})
+	clock.at.Mono += 20 * time.Millisecond
+	e.noted(&Hand{Number: 7}) // the eye has not been told yet
+	w := e.camera("door")
+	w.told = true
+	e.hint(w)
+	clock.at.Mono += 30 * time.Millisecond
+	e.noted(&Hand{Number: 7})
+	clock.at.Mono += time.Second
+	e.noted(&Hand{Number: 7})
+	if got := e.Camera("door", clock.Now()).Raise; got != 50*time.Millisecond {
+		t.Errorf("got %v, want the 50 ms to the first picture that came after it was told", got)
+	}
+}

@@ -105,6 +105,9 @@ func (e *Eye) noted(m Message) {
 	switch m := m.(type) {
 	case *Hand:
 		e.hand, e.inHand, e.handAt = m.Number, true, e.opt.Clock.Now().Mono
+		if w := e.cameras[e.owners[m.Number%owned]]; w != nil && w.raising && w.told && !w.hinted {
+			w.raising, w.raise = false, e.handAt-w.raisedAt
+		}
 	case *Tally:
 		if w := e.cameras[m.Camera]; w != nil {
 			w.tally = *m

@@ -15,6 +15,10 @@ type watched struct {
 	hinted bool // a hint is to be passed on
 	hintAt edge.Stamp
 
+	raising  bool          // it is to be looked at closely, and the eye has taken no picture of it since
+	raisedAt time.Duration // when that was last said, by Mono
+	raise    time.Duration // how long it took then
+
 	anchor video.Anchor
 	gap    bool // units were left out; the next that is taken is a keyframe
 
@@ -88,6 +92,7 @@ type CameraStatus struct {
 	Decoded     uint64
 	Damaged     uint64
 	Quarantined time.Duration // how long it is not looked at yet, because a picture of it has ended an eye; 0: it is looked at
+	Raise       time.Duration // how long it took, the last time that it was to be looked at closely, until the eye took a picture; 0: it never was
 	Troubles    []Trouble
 }
 
@@ -100,7 +105,7 @@ func (e *Eye) Camera(id edge.CameraID, now edge.Stamp) CameraStatus {
 		return CameraStatus{Grade: Watching}
 	}
 	s := CameraStatus{Grade: w.setup.Grade, Moving: w.open, Awake: w.tally.Awake, Decoded: uint64(w.tally.Decoded), Damaged: uint64(w.tally.Damaged),
-		Quarantined: max(0, w.until-now.Mono)}
+		Quarantined: max(0, w.until-now.Mono), Raise: w.raise}
 	for _, t := range []Trouble{Covered, Moved, Defocused} {
 		if w.sees[t] {
 			s.Troubles = append(s.Troubles, t)
