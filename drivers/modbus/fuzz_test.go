@@ -8,11 +8,13 @@ import (
 
 	"sitewatch/drivers/panel"
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 )
 
 // FuzzSession: a slave may send whatever it likes, in whatever pieces and at whatever moments. Nothing panics or is left behind,
 // nothing grows, and what waits for the sink is bounded.
 func FuzzSession(f *testing.F) {
+	edgetest.Fuzz(f)
 	f.Add(byte(0), byte(3), []byte("\x01\x02\x01\x05\x61\x8B"))
 	f.Add(byte(1), byte(200), []byte("\x01\x02\x01\x00\xA1\x88\x01\x02\x01\x05\x61\x8B\x01\x82\x06\xC0\xA2"))
 	f.Add(byte(2), byte(9), []byte("\x00\x01\x00\x00\x00\x04\x01\x02\x01\x05\x00\x02\x00\x00\x00\x03\x01\x82\x02"))

@@ -73,7 +73,7 @@ func cutsOf(t testing.TB, path string, most int) (cuts []cut) {
 // material is the cuts to spoil, by coding: small copies of the films, each in three codings, and the films as they are.
 func material(t testing.TB) (sets [][]cut) {
 	t.Helper()
-	inputs := [][]string{{"-f", "lavfi", "-i", "testsrc2=size=192x108:rate=10:duration=4,noise=alls=20:allf=t"}}
+	inputs := [][]string{{"-f", "lavfi", "-i", "testsrc2=size=192x108:rate=10:duration=2,noise=alls=20:allf=t"}}
 	each := len(codings)
 	paths, err := filepath.Glob(filepath.Join(*films, "*.mp4"))
 	if err != nil {

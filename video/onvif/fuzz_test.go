@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 )
 
 const envelope = `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>`
@@ -26,6 +27,7 @@ func shown(t *testing.T, ss ...string) {
 
 // Whatever a device answers to any call: no panic, nothing beyond the bounds, no address of another host.
 func FuzzAnswer(f *testing.F) {
+	edgetest.Fuzz(f)
 	for _, m := range messages {
 		f.Add(pulled(m.xml))
 	}

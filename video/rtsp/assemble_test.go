@@ -11,6 +11,7 @@ import (
 	"github.com/pion/rtp"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 )
 
@@ -143,6 +144,7 @@ func TestTimeline(t *testing.T) {
 
 // Whatever comes, there is no panic, and what is handed on begins with a keyframe and is bounded.
 func FuzzAssembler(f *testing.F) {
+	edgetest.Fuzz(f)
 	for _, ps := range [][]*rtp.Packet{packets(f)[:4], packets265(f)[:4]} {
 		var seed []byte
 		for _, p := range ps {
