@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"sitewatch/edge"
 	"sitewatch/uplink/soc/ledger"
 	"sitewatch/uplink/wire"
@@ -32,15 +34,20 @@ func (s stalled) Append(ctx context.Context, b ledger.Batch) (ledger.Outcome, er
 func TestALedgerThatStallsDropsNoLivingBox(t *testing.T) {
 	c := newCentre(t)
 	const boxes = 12 // each would be dropped with even odds
-	links := make([]*rawLink, boxes)
-	for i := range links {
-		site := edge.SiteID(fmt.Sprint(i + 1))
-		links[i] = c.link(site, c.enrol(site))
+	conns := make([]*grpc.ClientConn, boxes)
+	for i := range conns { // a box that is connected has three heartbeats for its Hello: enrolling the others may take longer
+		conns[i] = c.dial(c.enrol(edge.SiteID(fmt.Sprint(i + 1))))
 	}
 	c.s.o.Ledger = stalled{c.led, (missed + 1) * c.s.o.Heartbeat}
 	var wg sync.WaitGroup
-	for _, l := range links {
+	for i, conn := range conns {
 		wg.Go(func() {
+			s, err := wire.NewUplinkClient(conn).Link(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			l := &rawLink{t: t, s: s, site: edge.SiteID(fmt.Sprint(i + 1)), journal: edge.JournalID(edge.NewID())}
 			l.hello(nil)
 			l.send(wire.Lane_LANE_URGENT, l.event(1, edge.KindFire, nil))
 			for range 2 { // they wait while the ledger stalls
