@@ -55,6 +55,9 @@ func (s *sizes) learn(bytes, place int) {
 	s.taken++
 }
 
+// known says whether pictures of all places after the keyframe are judged: the first of them comes once in a GOP.
+func (s *sizes) known() bool { return s.n[1] >= sizesKnown }
+
 // proved books whether a jump came with the beginning of an interval.
 func (s *sizes) proved(hit bool) {
 	if hit {

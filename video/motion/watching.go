@@ -103,6 +103,9 @@ func (g *Grader) rests(quiet video.Ticks90k) {
 	if m.open && !g.mayDoze() {
 		return
 	}
+	if (g.gopTime > dozeGOP || g.newest-g.keyAt >= dozeGOP) && !g.sizes.known() {
+		return // nothing would wake it before the next keyframe, and that may be too late
+	}
 	g.busy = m.open && m.movingAt == m.lastAt
 	if g.busy || quiet >= watchingSleep {
 		g.sleep()

@@ -96,3 +96,23 @@ func TestKeyframesThatStopWhileSomethingMoves(t *testing.T) {
 		t.Errorf("ends with %d, he went with 410", end)
 	}
 }
+
+// Until the usual sizes are known nothing would wake before the next keyframe, and who came before it may be gone by then.
+func TestRareKeyframesAreNotWaitedForBeforeSizesAreKnown(t *testing.T) {
+	for _, gop := range []int{100, 1 << 30} {
+		var got []Message
+		g := NewGrader("a", func(m Message) { got = append(got, m) })
+		d := &drawn{t: t, last: -1, picture: visit(115)}
+		g.Open(d, video.Size{Width: 1280, Height: 720})
+		g.Setup(Watching, ModelOptions{})
+		for n := range 800 {
+			g.Take(&Unit{Camera: "a", Number: uint32(n), PTS: video.Ticks90k(n) * tenth, Keyframe: n%gop == 0, Data: make([]byte, 300+n%3)})
+		}
+		if starts, _ := spans(got); len(starts) != 1 || starts[0].At > 125*tenth {
+			t.Errorf("keyframes %d pictures apart: got %d starts, want one: he came with 115, and the next keyframe with 200 at the earliest", gop, len(starts))
+		}
+		if gop == 100 && d.decoded > 450 {
+			t.Errorf("decoded %d pictures of 800: it does not sleep when the sizes are known", d.decoded)
+		}
+	}
+}
