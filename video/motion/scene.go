@@ -16,6 +16,7 @@ type scene struct {
 	ref    []float32 // the usual structure
 	energy float64   // its mean
 	n      int       // pictures in it
+	tried  int       // pictures looked at for it until it was known
 	like   float64   // usual likeness
 	sharp  float64   // usual sharpness
 	sharps int       // keyframes in it
@@ -33,6 +34,8 @@ const (
 	movedLast    = 10 * video.Second  // a lorry that fills the picture drives on
 	sceneAdopt   = 600 * video.Second // a view that lasts is the usual one
 	sceneKnown   = 8                  // pictures before anything is told
+	sceneBusy    = 0.03               // of the cells differ: something is there
+	sceneTries   = 60                 // pictures after which a scene in which something always moves is taken as it is
 	sceneSeconds = 300                // in which the reference follows
 	leastTexture = 0.003              // log2, mean of all cells: a picture with less shows nothing to compare with
 	leastAlike   = 0.5                // so must pictures usually be like the reference, or it is noise that they show
@@ -47,7 +50,7 @@ func (s *scene) look(pts video.Ticks90k, c *cells, sharp float64) (t Trouble, st
 	if sharp > 0 {
 		s.focus(sharp)
 	}
-	if d := pts - s.at; s.n > 0 && d >= 0 && d < sceneEvery {
+	if d := pts - s.at; s.ref != nil && d >= 0 && d < sceneEvery {
 		return 0, 0, ""
 	}
 	if s.ref == nil {
@@ -55,6 +58,12 @@ func (s *scene) look(pts video.Ticks90k, c *cells, sharp float64) (t Trouble, st
 	}
 	s.at = pts
 	like, energy := s.compare(c.cur)
+	if s.n < sceneKnown {
+		if s.tried++; s.tried <= sceneTries && like < leastAlike && c.busy() { // what fills the picture now is not what is usually there
+			s.n = 0
+			return 0, 0, ""
+		}
+	}
 	now := s.judge(like, energy)
 	if now == 0 && s.told == 0 && like >= alike*s.like || s.n < sceneKnown {
 		s.learn(c.cur, like, energy)
@@ -71,7 +80,7 @@ func (s *scene) look(pts video.Ticks90k, c *cells, sharp float64) (t Trouble, st
 	}
 	switch {
 	case s.told != 0 && pts-s.toldAt > sceneAdopt: // somebody has turned it and means it
-		t, s.told, s.n = s.told, 0, 0
+		t, s.told, s.n, s.tried = s.told, 0, 0, 0
 		s.sharps, s.sharp = 0, 0
 		return t, End, "what it sees is the usual picture now"
 	case now == s.told || pts-s.since < last:
@@ -109,6 +118,17 @@ func (s *scene) judge(like, energy float64) Trouble {
 		return s.told // neither this nor that: as before
 	}
 	return 0
+}
+
+// busy says whether something is there that fills much of the picture.
+func (c *cells) busy() bool {
+	n := 0
+	for _, d := range c.differs {
+		if d {
+			n++
+		}
+	}
+	return float64(n) > sceneBusy*float64(len(c.differs))
 }
 
 // compare returns the correlation with the reference and the mean energy.

@@ -103,3 +103,87 @@ func TestNewViewIsAdopted(t *testing.T) {
 		t.Errorf("got %q, want moved, once, and its end", told)
 	}
 }
+
+// Whoever fills the picture while a camera is new is no part of the usual one: bare ground that he leaves behind is not covered.
+func TestWhoPassesIsNotTheUsualPicture(t *testing.T) {
+	ground := func(n int) []uint16 { // asphalt: texture of its own, and little of it
+		g := make([]uint16, testW*testH)
+		for i := range g {
+			g[i] = uint16(16*90 + 16*2*((i%testW/5+i/testW/5)%2) + (i*7919+n*104729)%9)
+		}
+		return g
+	}
+	car := func(g []uint16, at int) []uint16 {
+		for y := 10; y < 70; y++ {
+			for x := max(0, at); x < min(testW, at+90); x++ {
+				g[y*testW+x] = uint16(16 * (30 + 190*((x-at)/6%2^y/6%2)))
+			}
+		}
+		return g
+	}
+	shop := func(n int) []uint16 { return room(1, n) }
+	for name, c := range map[string]struct {
+		what     func(n int) []uint16 // five a second
+		want     string
+		from, by int // pictures between which it is told
+	}{
+		"a car in the first seconds": {func(n int) []uint16 {
+			if n < 20 || n >= 40 {
+				return ground(n)
+			}
+			return car(ground(n), 10*(n-20)-90)
+		}, "[]", 0, 0},
+		"a car in the first picture": {func(n int) []uint16 { return car(ground(n), 10*n) }, "[]", 0, 0},
+		"a car, then it is covered": {func(n int) []uint16 {
+			if n < 200 {
+				return car(shop(n), 10*n-100)
+			}
+			return make([]uint16, testW*testH)
+		}, "[covered 1]", 200, 260},
+	} {
+		var got []string
+		at, n := 0, 0
+		g := NewGrader("x", func(m Message) {
+			if s, ok := m.(*Scene); ok {
+				got, at = append(got, fmt.Sprint(s.Trouble, " ", int(s.State))), n
+			}
+		})
+		m := g.of(Grid{Width: testW, Height: testH})
+		for n = range 500 {
+			pts := video.Ticks90k(n) * video.Second / 5
+			m.Step(pts, c.what(n))
+			g.see(pts, 0)
+		}
+		if fmt.Sprint(got) != c.want || len(got) > 0 && (at < c.from || at > c.by) {
+			t.Errorf("%s: got %v, at picture %d, want %s between %d and %d", name, got, at, c.want, c.from, c.by)
+		}
+	}
+}
+
+// A scene of which no picture is like another is taken as it is after a minute. Here it is one at last.
+func TestBusySceneIsKnownAfterAMinute(t *testing.T) {
+	var s scene
+	cells := newCells(testW, testH)
+	told := ""
+	for n := range 160 {
+		picture := room(1, n)
+		if n < 60 {
+			for i := range picture {
+				picture[i] = uint16(16 * (60 + 100*((i%testW+3*n)*n/9%2)))
+			}
+		}
+		if n >= 140 {
+			clear(picture)
+		}
+		cells.look(picture)
+		for i := range cells.differs {
+			cells.differs[i] = i%20 == 0
+		}
+		if trouble, state, _ := s.look(video.Ticks90k(n)*video.Second, cells, 0); trouble != 0 {
+			told += fmt.Sprint(trouble, state, " at ", n)
+		}
+	}
+	if told != "covered 1 at 146" {
+		t.Errorf("got %q, want covered at 146", told)
+	}
+}
