@@ -84,7 +84,7 @@ func (c *Camera) runConnections(ctx context.Context) error {
 		c.mu.Unlock()
 		src := newSource(opt, &c.course) // it locks the course, inside of which c.mu is taken
 		c.mu.Lock()
-		src.tcp = now < c.overTCP
+		src.udp.Store(opt.UDP && now >= c.overTCP)
 		c.source = src
 		c.mu.Unlock()
 		err := src.Run(ctx)
@@ -100,6 +100,11 @@ func (c *Camera) runConnections(ctx context.Context) error {
 			c.mu.Unlock()
 			c.opt.Log.Warn("pictures are taken over TCP", "camera", c.opt.ID, "err", err)
 			continue
+		}
+		if errors.Is(err, errNoTCP) {
+			c.mu.Lock()
+			c.overTCP = 0 // it was not for want of UDP
+			c.mu.Unlock()
 		}
 		c.ended(src, err)
 		pause := wait/2 + rand.N(wait/2+1)

@@ -47,7 +47,7 @@ var troubles = map[string]string{
 	"sdp-huge":               "Content-Length",
 	"sdp-no-video":           "no H.264",
 	"mjpeg-only":             "no H.264",
-	"udp-only":               "RTP this way",
+	"refuses-rtp":            "over TCP, and no RTP comes over UDP: the camera refuses",
 	"no-transport":           "[Tt]ransport",
 	"silent-from-the-start":  "no pictures",
 	"silent":                 "no pictures",
@@ -81,7 +81,7 @@ func look(ctx context.Context, name, url, passwords string, pictures int) (v vis
 	begun := time.Now()
 	sink := &enough{want: pictures, done: cancel}
 	stall, keyframe := patience(name)
-	o := Options{URL: url, User: "u", PasswordFile: passwords, Clock: edge.NewSystemClock(), Sink: sink, StallAfter: stall, KeyframeAfter: keyframe}
+	o := Options{URL: url, User: "u", PasswordFile: passwords, Clock: edge.NewSystemClock(), Sink: sink, StallAfter: stall, KeyframeAfter: keyframe, UDPWait: stall}
 	err := NewSource(o).Run(ctx)
 	if len(sink.units) < pictures {
 		v.err = err
@@ -230,6 +230,8 @@ func TestEachBadCamera(t *testing.T) {
 			v := visits[dialogueFile(b.Name)]
 			v.check(t)
 			switch {
+			case b.Name == "udp-only": // what goes over UDP is in no dialogue
+				checkTrouble(t, "refuses-rtp", v.err)
 			case b.Plays && len(v.units) == 0:
 				t.Errorf("got no picture and %v", v.err)
 			case !b.Plays && !beyond[b.Name]:

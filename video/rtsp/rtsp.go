@@ -44,7 +44,7 @@ type Options struct {
 	CAFile            string
 	CertificateSHA256 string
 	Basic             bool // Basic authentication is answered without TLS, so that the password goes in clear
-	UDP               bool // RTP over UDP; when none comes, over TCP
+	UDP               bool // RTP over UDP, and over TCP when none comes; if not, over UDP for rtsp alone, when the camera refuses TCP
 	Audio             bool // hand the camera's sound on too
 	Sink              Sink
 	Pulse             *video.Pulse // when pictures over TCP are taken in; nil: as they come

@@ -25,7 +25,8 @@ import (
 type Source struct {
 	opt Options
 	*course
-	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: over the network
+	dial   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: over the network
+	listen func(network, addr string) (net.PacketConn, error)                // for UDP
 
 	sound *sound // nil: not wanted, or there is none
 	sent  sent   // the last sender report of the pictures
@@ -33,7 +34,6 @@ type Source struct {
 	seq   sequence
 	ssrc  uint32
 	load  load
-	tcp   bool // although UDP is configured
 
 	lastUnit atomic.Int64 // Mono of the last picture, usable or not
 	lastGood atomic.Int64 // Mono of the last usable one, at first of the beginning
@@ -44,6 +44,7 @@ type Source struct {
 	reason   atomic.Pointer[error] // why the pictures that come cannot be used
 	noSound  atomic.Pointer[error] // why no sound comes
 	hasSound atomic.Bool           // it was set up
+	udp      atomic.Bool           // RTP is asked for over UDP now
 
 	failed chan error // what happened in the reader's goroutine; the first one counts
 }
@@ -57,7 +58,9 @@ func newSource(opt Options, c *course) *Source {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.line.connect()
-	return &Source{opt: opt, course: c, failed: make(chan error, 1)}
+	s := &Source{opt: opt, course: c, listen: listenPacket, failed: make(chan error, 1)}
+	s.udp.Store(opt.UDP)
+	return s
 }
 
 // course is what goes on over the connections of a camera.
@@ -95,7 +98,7 @@ func (s *Source) run(ctx context.Context, secret string) error {
 		if u.Hostname() != home {
 			user = ""
 		}
-		err := s.connect(ctx, u, user, secret, u.Hostname() != home && !own)
+		err := s.overEither(ctx, u, user, secret, u.Hostname() != home && !own)
 		var to redirected
 		if !errors.As(err, &to) {
 			if u.Hostname() != home && errors.Is(translate(err, secret), ErrRefused) {
@@ -128,7 +131,7 @@ func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string, 
 		Protocol:              s.protocol(),
 		UserAgent:             "sitewatch",
 		DialContext:           line.dial,
-		ListenPacket:          listenPacket,
+		ListenPacket:          s.listen,
 		OnRequest:             m.request,
 		OnResponse:            func(r *base.Response) { line.answered(); m.response(r) },
 		OnServerRequest:       m.serverRequest,
@@ -139,6 +142,11 @@ func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string, 
 	if u.Scheme == "rtsps" {
 		var err error
 		if c.TLSConfig, err = s.opt.trust(u.Hostname()); err != nil {
+			return err
+		}
+	}
+	if s.udp.Load() {
+		if err := s.udpSocket(); err != nil {
 			return err
 		}
 	}
@@ -177,12 +185,12 @@ func (s *Source) play(ctx context.Context, c *gortsplib.Client, line *line, m *m
 	if err != nil {
 		return err
 	}
-	if s.opt.UDP && !s.tcp && u.Scheme == "rtsps" && track.media.Profile != headers.TransportProfileSAVP {
+	if s.udp.Load() && u.Scheme == "rtsps" && track.media.Profile != headers.TransportProfileSAVP {
 		return fmt.Errorf("%w: the camera encrypts it inside of TLS only", errNoUDP)
 	}
 	s.asm = newAssembler(track.codec, track.vps, track.sps, track.pps, s.onUnit)
 	if err := m.twice(func() error { _, err := c.Setup(desc.BaseURL, track.media, 0, 0); return err }); err != nil {
-		return s.udpError(err)
+		return s.transportError(err)
 	}
 	c.OnPacketRTP(track.media, track.format, s.onPacket)
 	c.OnPacketRTCP(track.media, s.onReport)
@@ -196,7 +204,7 @@ func (s *Source) play(ctx context.Context, c *gortsplib.Client, line *line, m *m
 		return err
 	}
 	line.steady()
-	return s.udpError(s.runWatch(ctx, c))
+	return s.transportError(s.runWatch(ctx, c))
 }
 
 // onPacket runs in the client's reader goroutine, where a panic would end the process.

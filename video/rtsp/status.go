@@ -57,11 +57,15 @@ func (c *Camera) Status() Status {
 	s.Lost, s.Codec, s.Size = c.lost, c.params.Codec, c.params.Size
 	if c.source != nil {
 		s.Transport = "tcp"
-		if c.opt.UDP && !c.source.tcp {
+		udp := c.source.udp.Load()
+		if udp {
 			s.Transport = "udp"
 		}
-		if c.source.tcp {
+		switch {
+		case c.opt.UDP && !udp:
 			s.Advice = append(s.Advice, c.noUDP+": it is taken over TCP")
+		case udp && !c.opt.UDP && c.source.packets.Load() > 0:
+			s.Advice = append(s.Advice, errNoTCP.Error()+": it is taken over UDP")
 		}
 		if c.opt.Audio && c.opt.Clock.Now().Mono < c.mute {
 			s.Advice = append(s.Advice, "with its sound no pictures come: it is left out")

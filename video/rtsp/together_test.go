@@ -42,7 +42,7 @@ func TestAllBadCamerasTogether(t *testing.T) {
 	look := func(id edge.CameraID, url string, sink Sink) *Camera {
 		stall, keyframe := patience(string(id))
 		c, err := NewCamera(Options{ID: id, URL: url, User: "u", PasswordFile: passwords, Sink: sink, Clock: edge.NewSystemClock(),
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), StallAfter: stall, KeyframeAfter: keyframe})
+			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), StallAfter: stall, KeyframeAfter: keyframe, UDPWait: stall})
 		if err != nil {
 			t.Fatal(err)
 		}

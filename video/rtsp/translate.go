@@ -46,7 +46,7 @@ func translate(err error, secret string) error {
 		return edge.WithHint(errors.New("rtsp: camera's clock is wrong by more than an hour: its keys are not taken"), "set the camera's clock")
 	case errors.Is(err, ErrLimit):
 		return edge.WithHint(err, "lower the size, the rate or the bit rate of this stream in the camera's settings")
-	case errors.Is(err, ErrStalled), errors.Is(err, ErrUnusable), errors.Is(err, ErrRedirect), errors.Is(err, errNoUDP), errors.Is(err, ErrAddress), errors.Is(err, ErrNoVideo):
+	case errors.Is(err, ErrStalled), errors.Is(err, ErrUnusable), errors.Is(err, ErrRedirect), errors.Is(err, errNoUDP), errors.Is(err, errNoTCP), errors.Is(err, ErrAddress), errors.Is(err, ErrNoVideo):
 		return err
 	}
 	return errors.New("rtsp: " + strings.TrimPrefix(safeText(err, secret), "rtsp: "))

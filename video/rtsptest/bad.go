@@ -25,6 +25,7 @@ type Bad struct {
 	fragment int           // bytes in a packet, 0: mtu
 	firstTS  uint32        // RTP time of the first picture
 	channel  byte          // interleaved channel that it takes whatever it is asked for
+	udp      bool          // RTP goes over UDP alone
 	timeout  time.Duration // it hangs up after so long a silence of the client
 	sdp      func(head, media string) string
 

@@ -139,7 +139,8 @@ func badAnswers() []Bad {
 				before, _, _ := strings.Cut(media, "sprop-parameter-sets=")
 				return head + before + "sprop-parameter-sets=Z2QAKP///w==,aA==\r\na=control:track=0\r\n"
 			}},
-		{Name: "udp-only", Does: "refuses RTP over TCP", From: "RFC 2326 §10.12 is optional", answer: with("SETUP", "461 Unsupported Transport")},
+		{Name: "udp-only", Does: "refuses RTP over TCP and sends it over UDP", From: "RFC 2326 §10.12 is optional; VLC 3, rtsp-streaming-server 2", Plays: true, udp: true},
+		{Name: "refuses-rtp", Does: "refuses RTP over TCP and over UDP", From: "RFC 2326 §11.3.15; it sends by multicast only", answer: with("SETUP", "461 Unsupported Transport")},
 		{Name: "no-transport", Does: "answers SETUP without saying how the pictures come", From: "RFC 2326 §12.39", answer: with("SETUP", "200 OK", "Session: "+session)},
 	}
 }

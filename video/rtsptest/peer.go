@@ -28,7 +28,8 @@ type peer struct {
 	seq   uint16   // of the next packet
 	held  []packet // to be sent later
 
-	mu sync.Mutex // guards writing
+	mu   sync.Mutex // guards writing
+	over *udp       // nil: RTP goes over the connection
 }
 
 const (
@@ -52,6 +53,7 @@ func (b Bad) Serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	defer cancel()
 	p := &peer{bad: &b, film: loadFilm(b.film), conn: conn, in: bufio.NewReaderSize(conn, maxLine), asked: map[string]int{}}
+	defer func() { p.over.close() }()
 	for playing := false; ; {
 		q, err := p.patient(ctx)
 		if err != nil {
@@ -121,6 +123,9 @@ func (p *peer) answer(q request) error {
 
 func (p *peer) setup(q request) error {
 	t := q.header["transport"]
+	if p.bad.udp {
+		return p.setupUDP(q, t)
+	}
 	if !strings.Contains(t, "RTP/AVP/TCP") {
 		return p.reply(q, "461 Unsupported Transport", "")
 	}

@@ -81,6 +81,9 @@ func (p *peer) picture(n int) []packet {
 
 // send writes packets in one piece, as a camera's network stack does.
 func (p *peer) send(ps []packet) error {
+	if p.over != nil {
+		return p.over.send(ps)
+	}
 	var b []byte
 	for _, k := range ps {
 		b = k.append(b)
