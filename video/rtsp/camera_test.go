@@ -81,24 +81,28 @@ func serveFilm(t *testing.T, opt rtsptest.Options, fault rtsptest.Fault, film fu
 	return s, cam
 }
 
-// play runs the server and shows what picture says, until the test ends. What comes out of still is handed to picture from then on.
+// play runs the server and shows what picture says, until the test ends; the first one is there when it returns. What comes out of still is handed to picture from then on.
 func play(t testing.TB, s *rtsptest.Server, picture func(n int, still bool) [][]byte, cam *rtsptest.Camera, still <-chan bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	show := func(n int, on bool) {
+		if err := cam.Write(picture(n, on), uint32(1<<32-90000+n*4500)); err != nil && ctx.Err() == nil {
+			t.Log(err)
+		}
+	}
+	show(0, false) // a client that is faster would be told that there is no picture
 	wg.Go(func() { s.Run(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond) // faster than it says: tests wait less
 		defer tick.Stop()
 		on := false
-		for n := 0; ctx.Err() == nil; n++ {
+		for n := 1; ctx.Err() == nil; n++ {
+			<-tick.C
 			select {
 			case on = <-still:
 			default:
 			}
-			if err := cam.Write(picture(n, on), uint32(1<<32-90000+n*4500)); err != nil && ctx.Err() == nil {
-				t.Log(err)
-			}
-			<-tick.C
+			show(n, on)
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })

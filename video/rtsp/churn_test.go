@@ -46,23 +46,27 @@ func serveMany(t testing.TB) *rtsptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	var cams []*rtsptest.Camera
+	show := func(n int) {
+		for _, c := range cams {
+			if err := c.Write(units[n%len(units)], uint32(n*4500)); err != nil && ctx.Err() == nil {
+				t.Log(err)
+			}
+		}
+	}
 	for n := range cameras {
 		cams = append(cams, s.Camera(fmt.Sprintf("c%d/main", n)))
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	show(0) // a client that is faster would be told that there is no picture
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		for n := 0; ctx.Err() == nil; n++ {
-			for _, c := range cams {
-				if err := c.Write(units[n%len(units)], uint32(n*4500)); err != nil && ctx.Err() == nil {
-					t.Log(err)
-				}
-			}
+		for n := 1; ctx.Err() == nil; n++ {
 			<-tick.C
+			show(n)
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })

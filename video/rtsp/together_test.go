@@ -124,18 +124,22 @@ func goodCameras(t *testing.T) *rtsptest.Server {
 		cams = append(cams, s.Camera(fmt.Sprint("good-", i)))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	show := func(n int) {
+		for _, c := range cams {
+			if err := c.Write(units[n%len(units)], uint32(n*4500)); err != nil && ctx.Err() == nil {
+				t.Errorf("a good camera could not send: %v", err)
+			}
+		}
+	}
+	show(0) // a client that is faster would be told that there is no picture
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
-		for n := 0; ctx.Err() == nil; n++ {
-			for _, c := range cams {
-				if err := c.Write(units[n%len(units)], uint32(n*4500)); err != nil && ctx.Err() == nil {
-					t.Errorf("a good camera could not send: %v", err)
-				}
-			}
+		for n := 1; ctx.Err() == nil; n++ {
 			<-tick.C
+			show(n)
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
