@@ -132,6 +132,33 @@ func TestCamerasOverTLS(t *testing.T) {
 	}
 }
 
+// What is spoken to in clear and wants TLS hangs up, with what it has not read or without: then the system says that it was reset.
+func TestHintAtTLSWhereItIsWanted(t *testing.T) {
+	for name, linger := range map[string]int{"it hangs up": -1, "it resets": 0} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			t.Cleanup(func() { ln.Close(); wg.Wait() })
+			wg.Go(func() {
+				conn, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				conn.Read(make([]byte, 1024))
+				conn.(*net.TCPConn).SetLinger(linger)
+				conn.Close()
+			})
+			_, err = attempt(t, Options{URL: "rtsp://" + ln.Addr().String() + "/main"})
+			if err == nil || !strings.Contains(err.Error(), "ended at the other side") || !strings.Contains(edge.HintOf(err), "rtsps") {
+				t.Errorf("got %v, hint %q", err, edge.HintOf(err))
+			}
+		})
+	}
+}
+
 func TestOverUDP(t *testing.T) {
 	s, _ := serve(t, rtsptest.Options{UDP: true}, rtsptest.None)
 	cam, sink := start(t, Options{URL: s.URL("stockroom/main"), UDP: true, LostAfter: time.Minute, StallAfter: time.Minute})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
@@ -36,8 +37,8 @@ func translate(err error, secret string) error {
 	case errors.As(err, &status) && (status.Code == base.StatusServiceUnavailable || status.Code == base.StatusNotEnoughBandwidth || status.Code == base.StatusInternalServerError):
 		return edge.WithHint(fmt.Errorf("rtsp: camera answers %d %s", status.Code, safeText(errors.New(status.Message), secret)),
 			"see how many others look at this stream and how many the camera allows; if none does, switch the camera off and on")
-	case errors.Is(err, io.EOF):
-		return edge.WithHint(errors.New("rtsp: the connection was ended at the other side"), "if this goes on, check the port in the camera's address: what listens there may be no camera")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return edge.WithHint(errors.New("rtsp: the connection was ended at the other side"), "if this goes on, check the port in the camera's address, and rtsp or rtsps: what listens there may be no camera, or want TLS")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, new(liberrors.ErrClientRequestTimedOut)):
 		return edge.WithHint(fmt.Errorf("%w: it does not answer", ErrStalled), "check the port in the camera's address, and rtsp or rtsps; a camera that is busy may need to be switched off and on")
 	case errors.As(err, new(liberrors.ErrClientTCPTimeout)), errors.As(err, new(liberrors.ErrClientUDPTimeout)):
