@@ -43,6 +43,7 @@ type camera struct {
 
 // wireCameras makes the cameras, the eye that looks at them and the cutter.
 func (b *box) wireCameras() error {
+	b.wireSegments() // there may be something of cameras that are no more
 	if len(b.cfg.Cameras) == 0 {
 		return nil
 	}
@@ -57,7 +58,6 @@ func (b *box) wireCameras() error {
 	}
 	b.eye = motion.NewPool(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions, Pulse: b.pulse, Bugs: filepath.Join(b.cfg.Data, "eye")}, ids)
 	b.grades = newGrades(b)
-	b.wireSegments()
 	clips := map[edge.CameraID]clip.Camera{}
 	for _, cfg := range b.cfg.Cameras {
 		c := &camera{Camera: cfg, box: b, ring: ring.New(ring.Options{Keep: b.cfg.Clips.Before + ringMargin, LimitBytes: min(ringLimitBytes, ringsBytes/int64(len(b.cfg.Cameras)))})}

@@ -38,13 +38,14 @@ func newGrades(b *box) *grades {
 
 // Watch is told by the desk of alarms and of what is set. The eyes hear of it within the call, which does not wait for them.
 func (g *grades) Watch(alarmed []edge.CameraID) {
-	now := g.box.clock.Now().Mono
+	now := g.box.clock.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range alarmed {
-		g.alarmed[c] = now + alarmTime
+		g.alarmed[c] = now.Mono + alarmTime
+		g.box.eye.Hint(c, now) // alert may sleep: not now, and with each alarm anew
 	}
-	g.apply(now)
+	g.apply(now.Mono)
 }
 
 // Ask notes that an operator wants to see a camera.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +70,13 @@ func TestCamerasOfAnAlarmAreLookedAtAtOnce(t *testing.T) {
 	check("at first", motion.Watching, motion.Watching)
 	b.says(t, "BA", "1011", "")
 	check("a zone is in alarm", motion.Alert, motion.Watching)
+	for range 2 { // alert may sleep again before the next alarm
+		if got, want := b.eye.Camera("stockroom", clock.Now()).Hinted, clock.Now(); got != want {
+			t.Errorf("told to look at every picture at %v, want %v", got, want)
+		}
+		clock.Advance(time.Minute)
+		b.grades.Watch([]edge.CameraID{"stockroom"})
+	}
 	clock.Advance(alarmTime + time.Second)
 	b.grades.Watch(nil)
 	check("long after", motion.Watching, motion.Watching)
@@ -128,5 +136,20 @@ func TestLookReachesTheEye(t *testing.T) {
 		{Mask: true, Points: []motion.Point{{X: 0, Y: 0}, {X: 0, Y: 65535}, {X: 65535, Y: 65535}}}}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("options (-want +got):\n%s", d)
+	}
+}
+
+// Whoever takes all cameras out of the file has not said that what they recorded is to stay for ever.
+func TestRecordingsOfNoCameraAreKeptAccountOf(t *testing.T) {
+	for _, there := range []bool{false, true} {
+		b := &box{cfg: &config.Gateway{Data: t.TempDir()}, clock: edgetest.NewClock(), log: slog.New(slog.DiscardHandler)}
+		if there {
+			if err := os.Mkdir(segmentDir(b.cfg), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.wireCameras(); err != nil || (b.segments != nil) != there {
+			t.Errorf("recordings %v: %v, taken account of %v", there, err, b.segments != nil)
+		}
 	}
 }

@@ -56,6 +56,7 @@ func TestCheckpointsComeInTime(t *testing.T) {
 	opt, trust := signingOptions(t)
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, opt)
+		synctest.Wait() // until all its tasks have looked at the clock
 		step := func(d time.Duration) {
 			b.clock.Advance(d)
 			time.Sleep(2 * tickTime)

@@ -18,6 +18,9 @@ type ear struct {
 	ended <-chan struct{} // the conversation is over: what was said before is still heard
 }
 
+// earBytes is what an eye may say from beat to beat without waiting: a JPEG of the largest picture, about.
+const earBytes = 1 << 20
+
 // newEar returns the end to read from and the one for the eye.
 func newEar(ctx context.Context, pulse *video.Pulse) (r io.ReadCloser, w *os.File, err error) {
 	if pulse == nil {
@@ -28,6 +31,8 @@ func newEar(ctx context.Context, pulse *video.Pulse) (r io.ReadCloser, w *os.Fil
 		return nil, nil, os.NewSyscallError("pipe2", err)
 	}
 	w = os.NewFile(uintptr(p[1]), "|1")
+	// The eye looks at nothing while it waits for us: a still is to fit in. What the kernel allows without is 64 KiB, and does as well, later.
+	unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, earBytes)
 	if err := unix.SetNonblock(p[0], true); err != nil {
 		unix.Close(p[0])
 		w.Close()

@@ -168,19 +168,13 @@ func (e *Eye) camera(id edge.CameraID) *watched {
 	return w
 }
 
-// Setup says how a camera is looked at from now on. urgent is for cameras whose zone is in alarm: they come first when the eye is behind,
-// and every picture is decoded at first, whatever the eye has learnt of the camera.
+// Setup says how a camera is looked at from now on. urgent is for cameras whose zone is in alarm: they come first when the eye is behind.
 func (e *Eye) Setup(camera edge.CameraID, grade Grade, urgent bool, opt ModelOptions) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := e.camera(camera)
 	if urgent && !w.urgent || grade == Alert && w.setup.Grade != Alert {
-		now := e.opt.Clock.Now()
-		w.raising, w.raisedAt = true, now.Mono
-		if urgent { // alert may sleep: not now
-			w.hinted, w.hintAt = true, now
-			e.signal()
-		}
+		w.raising, w.raisedAt = true, e.opt.Clock.Now().Mono
 	}
 	w.urgent = urgent
 	if w.setup.Grade == grade && w.setup.Options.equal(opt) {

@@ -27,27 +27,11 @@ func TestHintIsPassedOnOnceAndWhileItIsFresh(t *testing.T) {
 	}
 }
 
-// Alert may sleep on a camera whose sizes tell; when the zone is in alarm nobody wants to rely on that.
-func TestAlarmHasEveryPictureLookedAt(t *testing.T) {
-	clock := &steady{edge.Stamp{Boot: "b", Mono: time.Minute}}
-	e := New(Options{Clock: clock})
-	e.Setup("door", Alert, false, ModelOptions{})
-	w := e.camera("door")
-	if e.hint(w) {
-		t.Error("hinted although there is no alarm")
-	}
-	for range 2 {
-		e.Setup("door", Alert, true, ModelOptions{})
-	}
-	if !e.hint(w) || e.hint(w) {
-		t.Error("want one hint of an alarm, as alert may sleep")
-	}
-}
-
 func TestRaiseIsMeasured(t *testing.T) {
 	clock := &steady{edge.Stamp{Boot: "b", Mono: time.Minute}}
 	e := New(Options{Clock: clock})
 	e.owners[7] = "door"
+	e.Hint("door", clock.Now())
 	e.Setup("door", Alert, true, ModelOptions{})
 	clock.at.Mono += 20 * time.Millisecond
 	e.noted(&Hand{Number: 7}) // the eye has not been told yet

@@ -92,6 +92,7 @@ type CameraStatus struct {
 	Decoded     uint64
 	Damaged     uint64
 	Quarantined time.Duration // how long it is not looked at yet, because a picture of it has ended an eye; 0: it is looked at
+	Hinted      edge.Stamp    // the last time that somebody else believed that something moves
 	Raise       time.Duration // how long it took, the last time that it was to be looked at closely, until the eye took a picture; 0: it never was
 	Troubles    []Trouble
 }
@@ -105,7 +106,7 @@ func (e *Eye) Camera(id edge.CameraID, now edge.Stamp) CameraStatus {
 		return CameraStatus{Grade: Watching}
 	}
 	s := CameraStatus{Grade: w.setup.Grade, Moving: w.open, Awake: w.tally.Awake, Decoded: uint64(w.tally.Decoded), Damaged: uint64(w.tally.Damaged),
-		Quarantined: max(0, w.until-now.Mono), Raise: w.raise}
+		Quarantined: max(0, w.until-now.Mono), Hinted: w.hintAt, Raise: w.raise}
 	for _, t := range []Trouble{Covered, Moved, Defocused} {
 		if w.sees[t] {
 			s.Troubles = append(s.Troubles, t)

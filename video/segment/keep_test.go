@@ -263,6 +263,13 @@ func TestTheWeekBeforeAllFilesGoIsCounted(t *testing.T) {
 			t.Errorf("%q: %v are left, want %v", text, got, want)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(r.opt.Dir, unusedFile), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	left(recorded, 0)
+	if _, err := os.Stat(filepath.Join(r.opt.Dir, unusedFile)); !os.IsNotExist(err) {
+		t.Errorf("the count is still there, whatever it says: %v", err)
+	}
 	if n := len(r.files(".seg")); n != 1 {
 		t.Errorf("%d files are left, want the one", n)
 	}

@@ -16,13 +16,14 @@ const (
 	unusedFor = 7 * 24 * time.Hour
 	// unusedStep is how often it is written down how much of that has passed; a stop costs so much at most.
 	unusedStep = time.Hour
-	unusedFile = "unused" // in Options.Dir: the hours that have passed
+	unusedFile = "unused.hours" // in Options.Dir: those that have passed; no camera is called so
 )
 
 // unused is how long no camera has been recorded. It counts the time that the program runs: no wall clock that is wrong deletes anything.
 type unused struct {
 	passed time.Duration // guarded by Store.mu
 	since  time.Duration // Mono of the last step; Run's alone. 0: none yet
+	tidy   bool          // the file is gone; Run's alone
 }
 
 // retired says that no camera is recorded any more.
@@ -59,12 +60,12 @@ func (s *Store) countDown() {
 	file := filepath.Join(s.opt.Dir, unusedFile)
 	if _, leaving := s.Leaving(); !leaving {
 		s.mu.Lock()
-		passed := s.unused.passed
 		s.unused.passed = 0
 		s.mu.Unlock()
-		if passed == 0 {
+		if s.unused.tidy {
 			return
 		}
+		s.unused.tidy = true
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.opt.Log.Warn("segment: how long nothing was recorded is not forgotten", "err", err)
 		}
@@ -82,11 +83,20 @@ func (s *Store) countDown() {
 	s.unused.passed = min(s.unused.passed+unusedStep, unusedFor)
 	hours := int64(s.unused.passed / time.Hour)
 	s.mu.Unlock()
-	err := os.WriteFile(file+".tmp", strconv.AppendInt(nil, hours, 10), 0o600)
-	if err == nil {
-		err = os.Rename(file+".tmp", file)
-	}
-	if err != nil {
+	s.unused.tidy = false
+	if err := putHours(file, hours); err != nil {
 		s.opt.Log.Warn("segment: how long nothing was recorded is not kept", "err", err)
 	}
+}
+
+func putHours(file string, hours int64) error {
+	f, err := os.Create(file + ".tmp")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(strconv.AppendInt(nil, hours, 10))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
 }
