@@ -27,7 +27,7 @@ func TestClipThatIsNotCompleteIsSaid(t *testing.T) {
 	}
 	var out bytes.Buffer
 	must(t, r.Print(&out))
-	if !strings.HasSuffix(out.String(), "\nNOT COMPLETE\n") || !strings.Contains(out.String(), "\nNothing was changed. There is 1 clip of which only a part had come") || strings.Contains(out.String(), "\nPROVED") {
+	if !strings.HasSuffix(out.String(), "\nNOT COMPLETE\n") || !strings.Contains(out.String(), "\nNothing that a box has signed was changed. There is 1 clip of which only a part had come. No box has signed that part: the operations centre alone stands for it.") || strings.Contains(out.String(), "\nPROVED") {
 		t.Errorf("printed:\n%s", &out)
 	}
 	for name, want := range map[string]string{htmlFile: `src="clips/` + clipC + `/arrived.mp4"`, csvFile: clipA + " " + clipC + ` (incomplete, not signed by the box)",`} {
@@ -85,6 +85,9 @@ func TestSealOfWhoeverHasTheKeyProvesNoEvent(t *testing.T) {
 		"the first entry of the custody":  {cut(custodyFile, 0, 1), "entry 2: expected entry 1"},
 		"the custody log":                 {func(m fstest.MapFS) { delete(m, custodyFile) }, custodyFile + ": expected the custody log"},
 		"nothing: it is sealed as it was": {func(fstest.MapFS) {}, ""},
+		"nothing, but a still is invented": {func(m fstest.MapFS) {
+			m[clipDir+"/"+strings.Repeat("d", 32)+"/"+stillFile] = &fstest.MapFile{Data: []byte("another picture")}
+		}, ""},
 	} {
 		m := clone(whole)
 		tt.change(m)
@@ -101,6 +104,11 @@ func TestSealOfWhoeverHasTheKeyProvesNoEvent(t *testing.T) {
 		r := verify(t, m, s.ca)
 		if (tt.says == "") != (r.Broken == nil) || r.Broken != nil && !strings.Contains(r.Broken.Error(), tt.says) {
 			t.Errorf("%s: got %v, want %q", name, r.Broken, tt.says)
+		}
+		var out bytes.Buffer
+		must(t, r.Print(&out))
+		if strings.Contains(out.String(), "Nothing was changed") || len(m) != len(whole) && strings.HasSuffix(out.String(), "\nPROVED\n") {
+			t.Errorf("%s: printed\n%s", name, &out)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestZipHasOnlyWhatItLists(t *testing.T) {
 		must(t, w.Close())
 		s.dir += "2"
 	}
-	for name, b := range map[string][]byte{"packed": packed.Bytes(), "stored": stored.Bytes()} {
+	for name, b := range map[string][]byte{"packed": packed.Bytes(), "stored": stored.Bytes(), "zip64": long(stored.Bytes(), 0)} {
 		z, err := Zip(t.Context(), bytes.NewReader(b), int64(len(b)))
 		must(t, err)
 		if r := verify(t, z, s.ca); !r.OK() {
@@ -115,11 +115,57 @@ func TestZipHasOnlyWhatItLists(t *testing.T) {
 		"another zip behind it":    append(bytes.Clone(whole), packed.Bytes()...),
 		"a name of its own":        slices.Concat(whole[:localBytes], []byte("X"), whole[localBytes+1:]),
 		"a file ahead of the list": more,
+		"two lists":                twice(stored.Bytes()),
+		"two lists of a zip64":     long(twice(stored.Bytes()), 0),
+		"a zip64 of another list":  long(stored.Bytes(), 1),
+		"a name in the list":       renamed(t, false, true),
+		"a name where it lies":     renamed(t, true, false),
 	} {
 		if _, err := Zip(t.Context(), bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrHostile) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+}
+
+// twice is the zip with a film and a second list: its end names the beginning of the first, and the size of the second.
+func twice(b []byte) []byte {
+	list, end := bytes.Index(b, listMark), bytes.LastIndex(b, endMark)
+	return slices.Concat(b[:end], []byte("another film"), b[list:])
+}
+
+// long is the zip with the end of a zip64, whose list begins that much later.
+func long(b []byte, later uint64) []byte {
+	at := bytes.LastIndex(b, endMark)
+	end, le := bytes.Clone(b[at:]), binary.LittleEndian
+	rec := le.AppendUint64(bytes.Clone(longMark), longBytes-12)
+	rec = append(rec, make([]byte, 12)...)
+	n := uint64(le.Uint16(end[10:]))
+	rec = le.AppendUint64(le.AppendUint64(rec, n), n)
+	rec = le.AppendUint64(rec, uint64(le.Uint32(end[12:])))
+	rec = le.AppendUint64(rec, uint64(le.Uint32(end[16:]))+later)
+	rec = le.AppendUint64(append(rec, "PK\x06\x07\x00\x00\x00\x00"...), uint64(at))
+	if later == 0 { // else the old end goes on to name the right one
+		copy(end[8:20], bytes.Repeat([]byte{0xff}, 12))
+	}
+	return slices.Concat(b[:at], rec, []byte{1, 0, 0, 0}, end)
+}
+
+// renamed is a zip of a file that has another name in Unicode (0x7075).
+func renamed(t *testing.T, lies, list bool) []byte {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	name := []byte("\x75\x70\x06\x00\x01\x00\x00\x00\x00x")
+	h := &zip.FileHeader{Name: headerFile}
+	if lies {
+		h.Extra = name
+	}
+	_, err := w.CreateHeader(h)
+	must(t, err)
+	if h.Extra = nil; list {
+		h.Extra = name
+	}
+	must(t, w.Close())
+	return b.Bytes()
 }
 
 // hidden is a file of a zip, without a list.

@@ -105,10 +105,11 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64) (fs.FS, error) {
 	if total > 1<<20 && total/maxRatio > uint64(size) {
 		return nil, fmt.Errorf("%w: its %d bytes unpack to %d", ErrHostile, size, total)
 	}
-	if _, ok := marked(r, size, size-endBytes-int64(len(z.Comment)), endMark, false); !ok {
+	end := size - endBytes - int64(len(z.Comment))
+	if _, ok := marked(r, size, end, endMark, false); !ok {
 		return nil, fmt.Errorf("%w: there is something else behind its end", ErrHostile)
 	}
-	if err := sequential(ctx, r, size, z.File); err != nil {
+	if err := sequential(ctx, r, size, end, z.File); err != nil {
 		return nil, err
 	}
 	if one && top != "" && seen[top+"/"+headerFile] { // a zip of the folder, and not of what is in it

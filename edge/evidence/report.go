@@ -118,7 +118,7 @@ func (r *Report) Print(w io.Writer) error {
 	case r.OK():
 		p.line("PROVED")
 	case r.Incomplete():
-		p.line("Nothing was changed. %s of which only a part had come, and no box has signed that part. If the box has completed them since, a new export has them.", clips(r.Arrived))
+		p.line("Nothing that a box has signed was changed. %s of which only a part had come. No box has signed that part: the operations centre alone stands for it. If the box has completed them since, a new export has them.", clips(r.Arrived))
 		p.line("NOT COMPLETE")
 	default:
 		p.line("Nothing was changed, but there is something that no box has signed: see the lines 'not proved'.")

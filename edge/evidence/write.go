@@ -214,7 +214,7 @@ func (w *Writer) File(clip edge.ClipID, part edge.FilePart, r io.Reader) (sum [3
 	return w.copy(path.Join(clipDir, string(clip), name), r)
 }
 
-// Arrived adds what had come of a clip that was never completed.
+// Arrived adds what had come of a clip that was not complete.
 func (w *Writer) Arrived(clip edge.ClipID, r io.Reader) (sum [32]byte, n int64, err error) {
 	return w.copy(path.Join(clipDir, string(clip), arrivedFile), r)
 }
