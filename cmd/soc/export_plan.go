@@ -199,7 +199,14 @@ func (x *export) putCheckpoints(ctx context.Context, id edge.JournalID, r seqs) 
 		}
 		if len(page) == 0 {
 			if through < r.to {
-				x.unsigned = append(x.unsigned, fmt.Sprintf("events %d to %d of journal %s, which the box has not signed", through+1, r.to, id))
+				next, ok, err := x.covers(ctx, id, r.to)
+				if err != nil {
+					return err
+				}
+				if !ok || next <= r.to+reach { // it has come since: the same again has it
+					next = 0
+				}
+				x.unsigned = append(x.unsigned, unproved(id, seqs{through + 1, r.to}, next))
 			}
 			return nil
 		}
@@ -216,6 +223,14 @@ func (x *export) putCheckpoints(ctx context.Context, id edge.JournalID, r seqs) 
 		}
 		from = page[len(page)-1].Seq + 1
 	}
+}
+
+// unproved says why nothing that goes out proves a run: next is the checkpoint that covers it, 0 when there is none.
+func unproved(id edge.JournalID, r seqs, next edge.Seq) string {
+	if next == 0 {
+		return fmt.Sprintf("events %d to %d of journal %s, which the box has not signed", r.from, r.to, id)
+	}
+	return fmt.Sprintf("events %d to %d of journal %s, which the box has signed with event %d alone, more than %d later: ask for a span that goes up to that event", r.from, r.to, id, next, reach)
 }
 
 // name says why the events from..to are not in the folder: outside, they were not asked for unless they are missing at the SOC, too.

@@ -7,7 +7,20 @@ import (
 	"testing"
 
 	"sitewatch/cmd/cli"
+	"sitewatch/edge"
 )
+
+// TestWhyAnEventIsNotProvedIsSaid: a signature that is too far away is no missing one.
+func TestWhyAnEventIsNotProvedIsSaid(t *testing.T) {
+	for next, want := range map[edge.Seq]string{
+		0:      "events 3 to 4 of journal j, which the box has not signed",
+		30_000: "events 3 to 4 of journal j, which the box has signed with event 30000 alone, more than 20000 later: ask for a span that goes up to that event",
+	} {
+		if got := unproved("j", seqs{3, 4}, next); got != want {
+			t.Errorf("checkpoint %d: got %q, want %q", next, got, want)
+		}
+	}
+}
 
 // onWord is written to until a word comes by.
 type onWord struct {
