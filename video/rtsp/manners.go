@@ -6,6 +6,7 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5/pkg/auth"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 )
 
 // manners stands between the client and the camera: it takes out of answers what the client must not act on, puts right what
@@ -51,7 +52,7 @@ func (m *manners) response(r *base.Response) {
 		r.Header["Content-Type"] = base.HeaderValue{"application/sdp"}
 		r.Body = mend(r.Body)
 	case m.asked == base.Setup && len(r.Header["Transport"]) > 0:
-		r.Header["Transport"][0] = withoutSource(r.Header["Transport"][0])
+		r.Header["Transport"] = withoutSource(r.Header["Transport"])
 	}
 }
 
@@ -120,11 +121,13 @@ func (m *manners) outcome(err error) (basicOnly bool, location string) {
 	return m.basicOnly, m.location
 }
 
-// withoutSource takes out of a Transport header where RTP is said to come from: it comes from the camera that we have asked.
-func withoutSource(h string) string {
-	parts := strings.Split(h, ";")
-	return strings.Join(keep(parts, func(p string) bool {
-		k, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(p)), "=")
-		return k != "source" && k != "destination"
-	}), ";")
+// withoutSource takes out of a Transport header where RTP is said to come from, to which the client would send and whose name it would
+// look up: it comes from the camera that we have asked. What the client cannot read stays, and it says so.
+func withoutSource(h base.HeaderValue) base.HeaderValue {
+	var t headers.Transport
+	if t.Unmarshal(h) != nil {
+		return h
+	}
+	t.Source2, t.Destination2 = nil, nil
+	return t.Marshal()
 }

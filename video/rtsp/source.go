@@ -93,12 +93,12 @@ func (s *Source) run(ctx context.Context, secret string) error {
 		return err
 	}
 	home, own := u.Hostname(), false
-	for range maxRedirects + 1 {
+	for hop := range maxRedirects + 1 {
 		user := s.opt.User
 		if u.Hostname() != home {
 			user = ""
 		}
-		err := s.overEither(ctx, u, user, secret, u.Hostname() != home && !own)
+		err := s.overEither(ctx, u, user, secret, hop > 0 && !own)
 		var to redirected
 		if !errors.As(err, &to) {
 			if u.Hostname() != home && errors.Is(translate(err, secret), ErrRefused) {
@@ -107,7 +107,7 @@ func (s *Source) run(ctx context.Context, secret string) error {
 			}
 			return err
 		}
-		own = own || u.Hostname() == home && to.own
+		own = own || to.own
 		if u, err = follow(u, to.location); err != nil {
 			return err
 		}
@@ -115,7 +115,8 @@ func (s *Source) run(ctx context.Context, secret string) error {
 	return edge.WithHint(fmt.Errorf("%w: more than %d times", ErrRedirect, maxRedirects), "put the address that shows pictures into the camera's configuration")
 }
 
-// connect is one connection to one host. away: it is one that the camera has named, and may not be this machine.
+// connect is one connection to one host. away: the camera has said to go there, and it may not be this machine, which its own name may
+// mean by now.
 func (s *Source) connect(ctx context.Context, u *base.URL, user, secret string, away bool) error {
 	m := &manners{basic: s.opt.Basic || u.Scheme == "rtsps", user: user, secret: secret}
 	line := &line{within: s.opt.StallAfter, pulse: s.opt.Pulse, connect: s.dial, away: away}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/textproto"
 	"strconv"
@@ -100,5 +101,41 @@ func TestRefusedTCPInsideOfTLS(t *testing.T) {
 	err = src.Run(t.Context())
 	if !errors.Is(err, errNoTCP) || edge.HintOf(err) == "" || conns.Load() != 1 {
 		t.Errorf("got %v (hint %q) after %d connections, want errNoTCP after one", err, edge.HintOf(err), conns.Load())
+	}
+}
+
+// What a camera says of where RTP comes from sends nothing to another machine, and no name is looked up.
+func TestUDPGoesToTheCameraAlone(t *testing.T) {
+	for _, source := range []string{"", ";source=127.0.0.2", `;x=""source=127.0.0.2`, `;x=""source=elsewhere.invalid`} {
+		here, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer here.Close()
+		port := here.LocalAddr().(*net.UDPAddr).Port
+		addr, requests := scripted(t, func(method, url string, h textproto.MIMEHeader) string {
+			switch method {
+			case "SETUP":
+				return fmt.Sprintf("RTSP/1.0 200 OK\r\nSession: 1\r\nTransport: %s;server_port=%d-%d%s\r\n", h.Get("Transport"), port, port, source)
+			case "PLAY":
+				return ""
+			}
+			return refuses(method, url, h)
+		})
+		err = NewSource(Options{URL: "rtsp://" + addr + "/main", UDP: true, Clock: edge.NewSystemClock(), Sink: &seen{}}).Run(t.Context())
+		if !strings.Contains(requests(), "PLAY ") {
+			t.Errorf("%s: got %v after\n%s", source, err, requests())
+		}
+		if _, err := here.WriteTo([]byte("last"), here.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 100)
+		n, _, err := here.ReadFrom(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(b[:n]) == "last" {
+			t.Errorf("%s: nothing was sent to the camera", source)
+		}
 	}
 }
