@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -86,12 +88,25 @@ func TestCloseEndsAReadThatWaitsForABeat(t *testing.T) {
 		_, err := c.Read(make([]byte, 1))
 		read <- err
 	}()
+	waitFor(t, "a read that waits", func() bool { return waits("(*beatConn).fill(") })
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-read; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Read of a closed connection = %v", err)
 	}
+}
+
+// waits says whether a goroutine waits in a select of the function.
+func waits(function string) bool {
+	b := make([]byte, 1<<20)
+	for g := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
+		state, calls, _ := strings.Cut(g, "\n")
+		if strings.Contains(state, "[select") && strings.Contains(calls, function) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestPacketsWakeNobody(t *testing.T) {
@@ -108,8 +123,9 @@ func TestPacketsWakeNobody(t *testing.T) {
 	if e := c.raw.Control(func(fd uintptr) { low, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT) }); e != nil || err != nil {
 		t.Fatal(e, err)
 	}
-	if low != lowWater {
-		t.Errorf("the kernel wakes for %d bytes, want %d", low, lowWater)
+	const packet = 1500 // the kernel may allow less than lowWater: half the limit of tcp_rmem
+	if low <= packet {
+		t.Errorf("the kernel wakes for %d bytes, which a packet has; want %d", low, lowWater)
 	}
 }
 
