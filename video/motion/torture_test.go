@@ -106,12 +106,12 @@ func material(t testing.TB) (sets [][]cut) {
 // spoil damages a cut as seed says: its pictures, now and then its parameters, or their order.
 func spoil(sets [][]cut, seed uint64) cut {
 	rnd := rand.New(rand.NewPCG(seed, 0x5EED))
-	any := func() cut { s := sets[rnd.IntN(len(sets))]; return s[rnd.IntN(len(s))] }
-	c := any()
+	one := func() cut { s := sets[rnd.IntN(len(sets))]; return s[rnd.IntN(len(s))] }
+	c := one()
 	c.units = append([]video.AccessUnit(nil), c.units...)
 	switch rnd.IntN(16) {
 	case 0: // the parameters of another film
-		if p := any().params; p.Codec == c.params.Codec {
+		if p := one().params; p.Codec == c.params.Codec {
 			c.params = p
 		}
 	case 1: // those of the film, with flipped bits, if anybody takes them for any
@@ -146,13 +146,13 @@ func spoil(sets [][]cut, seed uint64) cut {
 		case 0:
 			b = b[:1+rnd.IntN(len(b))]
 		case 1: // half of it is from another picture
-			o := any().units[0].Data
+			o := one().units[0].Data
 			at := rnd.IntN(min(len(b), len(o)))
 			copy(b[at:], o[at:])
 		case 2: // in the slice's header
 			flip(min(len(b), 24))
 		case 3: // more than one picture in a unit
-			if o := any(); o.params.Codec == c.params.Codec {
+			if o := one(); o.params.Codec == c.params.Codec {
 				b = append(b, o.units[rnd.IntN(len(o.units))].Data...)
 			}
 		default:
@@ -258,12 +258,15 @@ func TestTorturedEyes(t *testing.T) {
 	}
 	defer wg.Wait()
 	defer cancel()
-	await := func(cond func() bool) { // as long as the test may take: a busy machine is no failure
-		for !cond() {
-			<-time.After(2 * time.Millisecond)
+	await := func(what string, cond func() bool) { // far longer than a busy machine needs
+		t.Helper()
+		for deadline := time.Now().Add(5 * time.Minute); !cond(); <-time.After(2 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("waited in vain for %s", what)
+			}
 		}
 	}
-	await(func() bool { return p.Status().Up })
+	await("an eye", func() bool { return p.Status().Up })
 	for i, id := range ids {
 		p.Setup(id, Grade(1+i%2), false, ModelOptions{Sensitivity: 1})
 	}
@@ -279,7 +282,7 @@ func TestTorturedEyes(t *testing.T) {
 			id = ids[(n+i)%len(ids)]
 		}
 		e := p.of[id]
-		await(func() bool { return e.Status().Up && e.pending() < queueUnits/4 && e.waiting() < queueBytes/4 })
+		await("an eye to take what waits", func() bool { return e.Status().Up && e.pending() < queueUnits/4 && e.waiting() < queueBytes/4 })
 		for _, u := range c.units {
 			pts += video.Second / 10
 			u.PTS, u.Arrival, u.Lost = pts, clock.Now(), 0
@@ -303,7 +306,7 @@ func TestTorturedEyes(t *testing.T) {
 		}
 	}
 	for _, e := range p.Eyes() {
-		await(func() bool { return e.Status().Up && e.pending() == 0 })
+		await("the eyes to take all", func() bool { return e.Status().Up && e.pending() == 0 })
 	}
 	// All that the eyes were given they see: an eye that lives, and nobody is in quarantine.
 	good := sets[0][0]
@@ -312,7 +315,7 @@ func TestTorturedEyes(t *testing.T) {
 		if was.Quarantined > 0 {
 			continue
 		}
-		await(func() bool {
+		await(fmt.Sprint(id, " to be seen again"), func() bool {
 			if p.of[id].pending() > 0 {
 				return false
 			}
