@@ -49,8 +49,8 @@ func TestFilmsThatAreNotOurs(t *testing.T) {
 	for _, f := range foreignFilms {
 		film := filepath.Join(s.dir, f.name+".mkv")
 		args = append(args, film)
-		made := append([]string{"-v", "error", "-nostdin", "-f", "lavfi", "-i", "color=black:s=160x120:r=10:d=150,drawbox=0:0:160:120:white:fill:enable='lt(mod(t,1),0.1)'",
-			"-f", "lavfi", "-i", "aevalsrc='0.5*sin(2000*PI*t)*lt(mod(t,1),0.1)':s=48000:d=150", "-pix_fmt", "yuv420p", "-ac", "1"}, f.args...)
+		made := append([]string{"-v", "error", "-nostdin", "-f", "lavfi", "-i", "color=black:s=160x120:r=10:d=400,drawbox=0:0:160:120:white:fill:enable='lt(mod(t,1),0.1)'",
+			"-f", "lavfi", "-i", "aevalsrc='0.5*sin(2000*PI*t)*lt(mod(t,1),0.1)':s=48000:d=400", "-pix_fmt", "yuv420p", "-ac", "1"}, f.args...)
 		if out, err := exec.Command("ffmpeg", append(made, film)...).CombinedOutput(); err != nil {
 			t.Fatalf("ffmpeg: %v: %s", err, out)
 		}
