@@ -82,7 +82,7 @@ func ProveEvidence(ctx context.Context, o io.Writer, path, ca string) (evidence.
 	switch {
 	case r.Broken != nil:
 		return r, fmt.Errorf("%s: the first broken link: %w", path, r.Broken)
-	case r.Incomplete() && !r.OK():
+	case r.Holds() && !r.OK():
 		return r, IncompleteError{edge.WithHint(fmt.Errorf("%s: not all of it is complete", path), "the lines 'not proved' say which clips; the SOC may have them in full by now: export it again")}
 	case !r.OK():
 		return r, edge.WithHint(fmt.Errorf("%s: not all of it is proved", path), "the lines 'not proved' say what; the SOC may have more by now: export it again")

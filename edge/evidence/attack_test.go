@@ -19,7 +19,7 @@ func TestClipThatIsNotCompleteIsSaid(t *testing.T) {
 	s.smashed = true
 	m := s.folder()
 	r := verify(t, m, s.ca)
-	if r.Broken != nil || r.OK() || !r.Incomplete() || r.Arrived != 1 || r.Clips != 2 {
+	if r.Broken != nil || r.OK() || !r.Holds() || r.Arrived != 1 || r.Clips != 2 {
 		t.Fatalf("got %+v", r)
 	}
 	if len(r.Open) != 3 || !strings.Contains(r.Open[1], clipC+"/still.jpg: a box signs it with its clip") || !strings.Contains(r.Open[2], clipC+"/arrived.mp4: what had come") {

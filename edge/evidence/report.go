@@ -59,10 +59,10 @@ type Report struct {
 }
 
 // OK says whether nothing is broken, something is proved, and every clip and still that is there is, and is complete.
-func (r *Report) OK() bool { return r.Incomplete() && r.Arrived == 0 }
+func (r *Report) OK() bool { return r.Holds() && r.Arrived == 0 }
 
-// Incomplete says that the report is OK, but for clips that have not come in full.
-func (r *Report) Incomplete() bool {
+// Holds is OK, whether or not every clip has come in full.
+func (r *Report) Holds() bool {
 	return r.Broken == nil && !r.Pictures && (r.Events > 0 || r.Clips > 0)
 }
 
@@ -117,7 +117,7 @@ func (r *Report) Print(w io.Writer) error {
 		p.line("BROKEN: %v", r.Broken)
 	case r.OK():
 		p.line("PROVED")
-	case r.Incomplete():
+	case r.Holds():
 		p.line("Nothing that a box has signed was changed. %s of which only a part had come. No box has signed that part: the operations centre alone stands for it. If the box has completed them since, a new export has them.", clips(r.Arrived))
 		p.line("NOT COMPLETE")
 	default:
