@@ -87,6 +87,7 @@ func (b *shop) refused(c *uplink.Client, why string) {
 	eventually(b.t, "refused: "+why, func() bool { st := c.Status(); return !st.Connected && strings.Contains(st.LastError, why) })
 }
 
+// metric is the SOC's counter of that name; label is that of its first label, "" when it has none.
 func (s *station) metric(name, label string) (v float64) {
 	s.t.Helper()
 	all, err := s.reg.Gather()
@@ -95,7 +96,7 @@ func (s *station) metric(name, label string) (v float64) {
 	}
 	for _, f := range all {
 		for _, m := range f.GetMetric() {
-			if f.GetName() == name && m.GetLabel()[0].GetValue() == label {
+			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
 				v = m.GetCounter().GetValue()
 			}
 		}
