@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -221,52 +220,6 @@ func (e *Eye) gather(buf []byte, opened map[edge.CameraID]video.Params) []byte {
 		buf = AppendMessage(buf, &Unit{Camera: q.camera, Number: q.number, PTS: q.unit.PTS, Keyframe: q.unit.Keyframe, Lost: q.unit.Lost > 0, Data: q.unit.Data})
 	}
 	return buf
-}
-
-// write waits for the eye as long as it goes on: when it catches up, it decodes for seconds before it reads more, and says so with a Hand
-// for each picture.
-func (e *Eye) write(w *os.File, raw syscall.RawConn, b []byte) error {
-	for {
-		if err := w.SetWriteDeadline(time.Time{}); err != nil {
-			return err
-		}
-		before := len(b)
-		var errno unix.Errno
-		var late *time.Timer
-		err := raw.Write(func(fd uintptr) bool {
-			for len(b) > 0 && errno == 0 {
-				var n int
-				n, errno = video.WriteNow(int(fd), b)
-				b = b[n:]
-			}
-			if errno != unix.EAGAIN {
-				return true
-			}
-			errno = 0
-			if late == nil { // the clock that the box shows may be another than the machine's
-				late = time.AfterFunc(writeLimit, func() { w.SetWriteDeadline(time.Unix(1, 0)) })
-			}
-			return false
-		})
-		if late != nil {
-			late.Stop()
-		}
-		switch {
-		case errno != 0:
-			return os.NewSyscallError("write", errno)
-		case err == nil:
-			return nil
-		case !errors.Is(err, os.ErrDeadlineExceeded), len(b) == before && !e.goesOn():
-			return err
-		}
-	}
-}
-
-// goesOn says whether the eye has taken up a picture of late.
-func (e *Eye) goesOn() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.inHand && e.opt.Clock.Now().Mono-e.handAt < writeLimit
 }
 
 func (e *Eye) runStale(ctx context.Context, say func([]report)) error {
