@@ -24,6 +24,7 @@ type eye struct {
 	out     *bufio.Writer
 	cameras map[edge.CameraID]*watched
 	buf     []byte
+	holds   bool  // the gateway has been told what is in hand
 	lost    error // why nothing can be said any more
 }
 
@@ -84,6 +85,10 @@ func (e *eye) close() {
 }
 
 func (e *eye) send(m motion.Message) error {
+	switch m.(type) {
+	case *motion.Hand, *motion.HandStill:
+		e.holds = true
+	}
 	e.buf = motion.AppendMessage(e.buf[:0], m)
 	if _, err := e.out.Write(e.buf); err != nil {
 		return err
@@ -91,8 +96,16 @@ func (e *eye) send(m motion.Message) error {
 	return e.out.Flush()
 }
 
-// handle answers one message. An error is the pipe's; a picture that cannot be decoded is none.
+// handle answers one message, and says when nothing of it is in hand any more. An error is the pipe's; a picture that cannot be decoded is none.
 func (e *eye) handle(m motion.Message) error {
+	if err := e.answer(m); err != nil || !e.holds {
+		return err
+	}
+	e.holds = false
+	return e.send(&motion.Done{})
+}
+
+func (e *eye) answer(m motion.Message) error {
 	switch m := m.(type) {
 	case *motion.OpenCamera:
 		e.open(m)
@@ -113,6 +126,9 @@ func (e *eye) handle(m motion.Message) error {
 		}
 		return e.lost
 	case *motion.StillRequest:
+		if err := e.send(&motion.HandStill{ID: m.ID}); err != nil {
+			return err
+		}
 		b, err := still(m.Params, m.Data)
 		if err != nil {
 			return e.send(&motion.StillReply{ID: m.ID, Data: []byte(err.Error())})

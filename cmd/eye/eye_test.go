@@ -104,9 +104,10 @@ func TestConversation(t *testing.T) {
 		}
 		got = append(got, m)
 	}
+	checkHands(t, got)
 	got = slices.DeleteFunc(got, func(m motion.Message) bool { // what it says of its work
 		switch m.(type) {
-		case *motion.Hand, *motion.Tally:
+		case *motion.Hand, *motion.HandStill, *motion.Done, *motion.Tally:
 			return true
 		}
 		return false
@@ -123,6 +124,34 @@ func TestConversation(t *testing.T) {
 	wrong := motion.AppendMessage(nil, &motion.Ready{Version: 1})
 	if err := run(bytes.NewReader(wrong), io.Discard, "test", func() {}); err == nil {
 		t.Error("the eye took a message that is its own to send")
+	}
+}
+
+// checkHands wants each thing that was in hand put down before the next message is answered.
+func checkHands(t *testing.T, got []motion.Message) {
+	t.Helper()
+	done, units, stills := true, 0, []uint32{}
+	for _, m := range got {
+		switch m := m.(type) {
+		case *motion.Hand:
+			done = false
+			units++
+		case *motion.HandStill:
+			done = false
+			stills = append(stills, m.ID)
+		case *motion.StillReply:
+			if done || stills[len(stills)-1] != m.ID {
+				t.Errorf("still %d was not in hand when it was answered", m.ID)
+			}
+		case *motion.Done:
+			if done {
+				t.Error("done with nothing")
+			}
+			done = true
+		}
+	}
+	if !done || units != 2 || !slices.Equal(stills, []uint32{5, 6}) {
+		t.Errorf("%d units and the stills %v were in hand, done %v; want 2, 5 and 6, and all put down", units, stills, done)
 	}
 }
 

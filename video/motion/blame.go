@@ -21,17 +21,21 @@ type culprit struct {
 	units  []queued
 }
 
-// decodeTime is how long a picture is taken to be in hand when nothing waits behind it: the eye does not say when it is done.
-const decodeTime = time.Second
+// holding is what an eye has in hand.
+type holding uint8
 
-// blame finds the picture that the eye had in hand, and puts its camera into quarantine. While a still was being made nobody can tell.
-// It is called before the next eye is up.
+const (
+	nothing holding = iota
+	aUnit
+	aStill
+)
+
+// blame finds the picture that the eye had in hand, and puts its camera into quarantine. It is called before the next eye is up.
 func (e *Eye) blame(now edge.Stamp) (c culprit, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	inHand := e.inHand && (e.behind || now.Mono-e.handAt < decodeTime)
-	e.inHand = false
-	if !inHand {
+	holds := e.holds
+	if e.holds = nothing; holds != aUnit {
 		return c, false
 	}
 	w := e.cameras[e.owners[e.hand%owned]]
@@ -44,6 +48,30 @@ func (e *Eye) blame(now edge.Stamp) (c culprit, ok bool) {
 	}
 	c.pause = w.quarantine(now.Mono)
 	return c, true
+}
+
+// asked is a still that somebody waits for.
+type asked struct {
+	picture *byte
+	reply   chan StillReply // closed when the eye has ended
+}
+
+// deadlyMost is how many pictures that have ended an eye as a still are remembered, the newest ones.
+const deadlyMost = 16
+
+// pictureOf names the picture, as long as somebody holds it; nil for one without bytes.
+func pictureOf(u video.AccessUnit) *byte {
+	if len(u.Data) == 0 {
+		return nil
+	}
+	return &u.Data[0]
+}
+
+// isDeadly says whether an eye is not to be asked for a still of the picture, because it has ended this one or has no bytes.
+func (e *Eye) isDeadly(picture *byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return picture == nil || slices.Contains(e.deadly[:], picture)
 }
 
 // maxBugs is how many files there are in Options.Bugs at most, the newest ones; each holds at most two GOPs.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sitewatch/edge"
@@ -29,7 +30,8 @@ func mortalEye() {
 		if err != nil {
 			return
 		}
-		if _, ok := m.(*StillRequest); ok {
+		if s, ok := m.(*StillRequest); ok {
+			say(&HandStill{s.ID})
 			os.Exit(4)
 		}
 		if u, ok := m.(*Unit); ok {
@@ -38,6 +40,7 @@ func mortalEye() {
 				os.Exit(3)
 			}
 			say(&Tally{Camera: u.Camera, Units: u.Number})
+			say(&Done{})
 		}
 	}
 }
@@ -121,6 +124,119 @@ func TestPictureThatIsNotKeptIsBlamedAllTheSame(t *testing.T) {
 	}
 }
 
+// What an eye has said of its work and what waits for it when it dies, and whose fault that is.
+func TestOnlyWhatIsInHandIsBlamed(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		said []Message
+		want edge.CameraID
+	}{
+		{"nothing yet", nil, ""},
+		{"a picture in hand", []Message{&Hand{1}}, "door"},
+		{"the next one in hand", []Message{&Hand{1}, &Done{}, &Hand{2}}, "till"},
+		{"one in hand of several", []Message{&Hand{1}, &Hand{2}}, "till"},
+		{"a picture that it is done with", []Message{&Hand{1}, &Done{}}, ""},
+		{"a still in hand", []Message{&Hand{1}, &Done{}, &HandStill{9}}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			clock := &steady{edge.Stamp{Boot: "b", Mono: time.Hour}}
+			e := New(Options{Clock: clock, Log: quietLog})
+			e.setUp(true)
+			key := video.AccessUnit{Data: []byte{1}, Keyframe: true, Arrival: clock.Now()}
+			e.Push("door", key, video.Params{})
+			e.Push("till", key, video.Params{})
+			for _, m := range row.said {
+				e.noted(m)
+			}
+			e.stills[3] = asked{nil, make(chan StillReply, 1)} // one that waits excuses nobody
+			e.Push("door", key, video.Params{})                // what comes until the death is heard of is no sign that it hung
+			e.setUp(false)
+			c, ok := e.blame(clock.Now())
+			if c.camera != row.want || ok != (row.want != "") {
+				t.Errorf("blamed %q, %v, want %q", c.camera, ok, row.want)
+			}
+			for _, id := range []edge.CameraID{"door", "till"} {
+				if q := e.Camera(id, clock.Now()).Quarantined; q > 0 != (id == row.want) {
+					t.Errorf("%s is in quarantine for %v", id, q)
+				}
+			}
+		})
+	}
+}
+
+// A still that is asked for while an eye dies of something else is the next eye's; only the one in hand is refused.
+func TestStillsThatWaitForADeadEyeGoToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Pool{}
+		for range 2 {
+			p.eyes = append(p.eyes, New(Options{Clock: &steady{}, Log: quietLog}))
+			p.eyes[len(p.eyes)-1].setUp(true)
+		}
+		first, next := p.eyes[0], p.eyes[1]
+		type outcome struct {
+			jpeg []byte
+			err  error
+		}
+		still := func(u video.AccessUnit) chan outcome {
+			c := make(chan outcome, 1)
+			go func() {
+				b, err := p.Still(t.Context(), video.Params{}, u)
+				c <- outcome{b, err}
+			}()
+			synctest.Wait()
+			return c
+		}
+		bad, good := video.AccessUnit{Data: []byte{1}}, video.AccessUnit{Data: []byte{2}}
+		one, other := still(bad), still(good)
+		first.noted(&HandStill{first.lastID - 1})
+		first.setUp(false)
+		if o := <-one; !errors.Is(o.err, ErrDied) {
+			t.Errorf("the picture in hand: got %v, want ErrDied", o.err)
+		}
+		synctest.Wait()
+		next.answer(&StillReply{ID: next.lastID, OK: true, Data: []byte("a picture")})
+		if o := <-other; o.err != nil || string(o.jpeg) != "a picture" {
+			t.Errorf("the picture that waited: got %q, %v, want the next eye's", o.jpeg, o.err)
+		}
+		other = still(good)
+		next.setUp(false)
+		if o := <-other; !errors.Is(o.err, ErrNoEye) {
+			t.Errorf("when no eye is left: got %v, want ErrNoEye", o.err)
+		}
+		next.setUp(true)
+		if o := <-still(bad); !errors.Is(o.err, ErrDied) {
+			t.Errorf("the picture that ended an eye: got %v, want it refused", o.err)
+		}
+		other = still(good)
+		next.answer(&StillReply{ID: next.lastID, OK: true})
+		if o := <-other; o.err != nil {
+			t.Errorf("asked again: got %v, want it made", o.err)
+		}
+	})
+}
+
+// Who does not wait any more has left the work behind: if that ends the eye, the picture is not given to another.
+func TestStillThatNobodyWaitsForIsRefusedWhenItEndsAnEye(t *testing.T) {
+	e := New(Options{Clock: &steady{}, Log: quietLog})
+	e.setUp(true)
+	u := video.AccessUnit{Data: []byte{1}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range maxStills {
+		if _, err := e.Still(ctx, video.Params{}, u); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want the asker gone", err)
+		}
+	}
+	if _, err := e.Still(ctx, video.Params{}, u); !errors.Is(err, ErrNoEye) {
+		t.Errorf("more than it may have: got %v, want ErrNoEye", err)
+	}
+	e.noted(&HandStill{1})
+	e.setUp(false)
+	if _, err := (&Pool{eyes: []*Eye{e}}).Still(t.Context(), video.Params{}, u); !errors.Is(err, ErrDied) {
+		t.Errorf("got %v, want ErrDied", err)
+	}
+}
+
 // A still that ends an eye is asked for again and again while the clip is cut; the other eyes must not go the same way.
 func TestStillThatEndsAnEyeIsNotTriedOnTheOthers(t *testing.T) {
 	ids := []edge.CameraID{"a", "b", "c", "d", "e", "f", "g", "h"}
@@ -138,8 +254,12 @@ func TestStillThatEndsAnEyeIsNotTriedOnTheOthers(t *testing.T) {
 	defer cancel()
 	waitFor(t, "the eyes", func() bool { return p.Status().Up })
 	u := video.AccessUnit{Data: []byte{1, 2, 3}, Keyframe: true}
+	params, err := video.NewH264Params(testSPS, testPPS)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 3 {
-		if _, err := p.Still(ctx, video.Params{}, u); !errors.Is(err, ErrDied) {
+		if _, err := p.Still(ctx, params, u); !errors.Is(err, ErrDied) {
 			t.Fatalf("Still = %v, want ErrDied", err)
 		}
 	}

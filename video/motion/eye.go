@@ -42,10 +42,10 @@ const (
 // owned is how many units ago the one in hand can have come: what waits, what an eye goes back to, and more.
 const owned = 8192
 
-// ErrDied says that the eye ended while it made a still.
+// ErrDied says that an eye ended while it made a still of the picture: no other is to try.
 var ErrDied = errors.New("motion: the eye ended while it made the still")
 
-// ErrNoEye says that no eye is up to make a still.
+// ErrNoEye says that no eye is up to make a still, or that it ended before it began to.
 var ErrNoEye = errors.New("motion: no eye is up")
 
 // Eye is the gateway's side of one eye process. Run runs it; everything else may be called from any goroutine at any time.
@@ -60,12 +60,13 @@ type Eye struct {
 	dropped uint64
 	number  uint32               // of the newest unit
 	owners  [owned]edge.CameraID // of the newest units, by number: also of those that are not kept any more
-	hand    uint32               // unit that the decoder was given last, when inHand
-	inHand  bool
-	handAt  time.Duration // by Mono
-	behind  bool          // pictures waited when the last eye ended
-	stills  map[uint32]chan StillReply
+	holds   holding
+	hand    uint32        // which one
+	handAt  time.Duration // when the eye last said so, by Mono
+	stills  map[uint32]asked
 	asks    []*StillRequest
+	deadly  [deadlyMost]*byte // pictures that ended an eye when a still was made of them, by where they lie
+	deaths  int               // of these
 	lastID  uint32
 	up      bool
 	wake    chan struct{} // there is something to write
@@ -82,7 +83,7 @@ type queued struct {
 
 // New returns an Eye that has started nothing.
 func New(opt Options) *Eye {
-	return &Eye{opt: opt, stills: map[uint32]chan StillReply{}, wake: make(chan struct{}, 1), cameras: map[edge.CameraID]*watched{}}
+	return &Eye{opt: opt, stills: map[uint32]asked{}, wake: make(chan struct{}, 1), cameras: map[edge.CameraID]*watched{}}
 }
 
 // Push gives the eye a picture to look at. It never blocks: when the eye is behind, pictures are left out, those of cameras that are
@@ -215,7 +216,7 @@ func (e *Eye) signal() {
 
 // Still asks the eye for a JPEG of the keyframe u. ErrNoEye: try again later.
 func (e *Eye) Still(ctx context.Context, p video.Params, u video.AccessUnit) ([]byte, error) {
-	reply := make(chan StillReply, 1) // the reader of the pipe never waits for us
+	a := asked{pictureOf(u), make(chan StillReply, 1)} // the reader of the pipe never waits for us
 	e.mu.Lock()
 	if !e.up || len(e.stills) >= maxStills {
 		e.mu.Unlock()
@@ -223,21 +224,19 @@ func (e *Eye) Still(ctx context.Context, p video.Params, u video.AccessUnit) ([]
 	}
 	e.lastID++
 	id := e.lastID
-	e.stills[id] = reply
+	e.stills[id] = a // until it is answered, also when nobody waits any more: the eye has it all the same
 	e.asks = append(e.asks, &StillRequest{ID: id, Params: p, Data: u.Data})
 	e.signal()
 	e.mu.Unlock()
-	defer func() {
-		e.mu.Lock()
-		delete(e.stills, id)
-		e.mu.Unlock()
-	}()
 	t := time.NewTimer(stillLimit)
 	defer t.Stop()
 	select {
-	case r, ok := <-reply:
-		if !ok {
+	case r, ok := <-a.reply:
+		switch {
+		case !ok && e.isDeadly(a.picture):
 			return nil, ErrDied
+		case !ok:
+			return nil, ErrNoEye // it died of something else
 		}
 		if !r.OK {
 			return nil, fmt.Errorf("motion: still: %s", r.Data)
@@ -255,24 +254,24 @@ func (e *Eye) Still(ctx context.Context, p video.Params, u video.AccessUnit) ([]
 func (e *Eye) setUp(up bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.up && !up {
-		e.behind = e.units > 0
-		e.inHand = e.inHand && len(e.stills) == 0 // while a still is made nobody can tell
+	if s, ok := e.stills[e.hand]; ok && !up && e.holds == aStill {
+		e.deadly[e.deaths%deadlyMost] = s.picture
+		e.deaths++
 	}
 	e.up = up
 	for _, w := range e.turns {
 		w.waits, w.waitBytes = nil, 0
 	}
 	e.turns, e.units, e.bytes, e.asks = nil, 0, 0, nil
-	for id, c := range e.stills {
-		close(c)
+	for id, s := range e.stills {
+		close(s.reply)
 		delete(e.stills, id)
 	}
 	if !up {
 		return
 	}
 	e.starts++
-	e.inHand = false
+	e.holds, e.handAt = nothing, e.opt.Clock.Now().Mono
 	for _, w := range e.cameras {
 		w.told = false
 		for _, q := range w.kept {
@@ -309,8 +308,8 @@ func (e *Eye) orders() (ms []Message) {
 func (e *Eye) answer(r *StillReply) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c, ok := e.stills[r.ID]; ok {
-		c <- *r
+	if s, ok := e.stills[r.ID]; ok {
+		s.reply <- *r
 		delete(e.stills, r.ID)
 	}
 }

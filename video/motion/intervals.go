@@ -98,16 +98,20 @@ func (e *Eye) unsee(now edge.Stamp) (out []report) {
 	return out
 }
 
-// noted books which unit the decoder has, and what the eye has counted.
+// noted books what the decoder has, and what the eye has counted.
 func (e *Eye) noted(m Message) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch m := m.(type) {
 	case *Hand:
-		e.hand, e.inHand, e.handAt = m.Number, true, e.opt.Clock.Now().Mono
+		e.holds, e.hand, e.handAt = aUnit, m.Number, e.opt.Clock.Now().Mono
 		if w := e.cameras[e.owners[m.Number%owned]]; w != nil && w.raising && w.told && !w.hinted {
 			w.raising, w.raise = false, e.handAt-w.raisedAt
 		}
+	case *HandStill:
+		e.holds, e.hand, e.handAt = aStill, m.ID, e.opt.Clock.Now().Mono
+	case *Done:
+		e.holds, e.handAt = nothing, e.opt.Clock.Now().Mono
 	case *Tally:
 		if w := e.cameras[m.Camera]; w != nil {
 			w.tally = *m

@@ -134,8 +134,12 @@ type (
 		PTS     video.Ticks90k
 		Why     string
 	}
-	// Hand says which unit the decoder gets next: if the eye dies, that one has killed it.
+	// Hand says which unit the decoder gets next: if the eye dies before Done, that one has killed it.
 	Hand struct{ Number uint32 }
+	// HandStill is the same of the picture of a StillRequest.
+	HandStill struct{ ID uint32 }
+	// Done says that nothing is in hand any more.
+	Done struct{}
 	// Tally counts, since the camera was opened first.
 	Tally struct {
 		Camera                  edge.CameraID
@@ -154,4 +158,4 @@ type (
 type Box struct{ X0, Y0, X1, Y1 uint16 }
 
 // Version of the pipe.
-const Version = 2
+const Version = 3

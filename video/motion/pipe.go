@@ -18,17 +18,19 @@ const MaxMessageBytes = video.MaxUnitBytes + 1<<20
 var ErrPipe = errors.New("motion: bad message on the pipe")
 
 const (
-	kindOpen   = 0x01
-	kindUnit   = 0x02
-	kindStill  = 0x03
-	kindSetup  = 0x04
-	kindHint   = 0x05
-	kindReady  = 0x81
-	kindMotion = 0x82
-	kindReply  = 0x83
-	kindScene  = 0x84
-	kindHand   = 0x85
-	kindTally  = 0x86
+	kindOpen      = 0x01
+	kindUnit      = 0x02
+	kindStill     = 0x03
+	kindSetup     = 0x04
+	kindHint      = 0x05
+	kindReady     = 0x81
+	kindMotion    = 0x82
+	kindReply     = 0x83
+	kindScene     = 0x84
+	kindHand      = 0x85
+	kindTally     = 0x86
+	kindHandStill = 0x87
+	kindDone      = 0x88
 )
 
 // AppendMessage appends m as it goes over the pipe. Strings that are too long are cut.
@@ -89,6 +91,10 @@ func newMessage(kind byte) Message {
 		return &Hand{}
 	case kindTally:
 		return &Tally{}
+	case kindHandStill:
+		return &HandStill{}
+	case kindDone:
+		return &Done{}
 	}
 	return nil
 }
@@ -104,6 +110,8 @@ func (*Hint) kind() byte         { return kindHint }
 func (*Scene) kind() byte        { return kindScene }
 func (*Hand) kind() byte         { return kindHand }
 func (*Tally) kind() byte        { return kindTally }
+func (*HandStill) kind() byte    { return kindHandStill }
+func (*Done) kind() byte         { return kindDone }
 
 func (m *OpenCamera) append(b []byte) []byte {
 	return appendParams(appendString(b, string(m.Camera)), m.Params)
@@ -193,6 +201,12 @@ func (m *Scene) parse(r *fields) {
 
 func (m *Hand) append(b []byte) []byte { return binary.BigEndian.AppendUint32(b, m.Number) }
 func (m *Hand) parse(r *fields)        { m.Number = r.uint32() }
+
+func (m *HandStill) append(b []byte) []byte { return binary.BigEndian.AppendUint32(b, m.ID) }
+func (m *HandStill) parse(r *fields)        { m.ID = r.uint32() }
+
+func (*Done) append(b []byte) []byte { return b }
+func (*Done) parse(*fields)          {}
 
 func (m *Tally) append(b []byte) []byte {
 	b = appendString(b, string(m.Camera))

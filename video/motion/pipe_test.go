@@ -48,6 +48,8 @@ func messages(t testing.TB) []Message {
 		&Motion{Camera: "stockroom", State: Keep, PTS: 1 << 40, At: 1<<40 + 1, Box: Box{1, 2, 3, 4}, Where: 1 << 63, Why: "something moved"},
 		&Scene{Camera: "stockroom", Trouble: Moved, State: End, PTS: 5, Why: "as before"},
 		&Hand{Number: 1 << 31},
+		&HandStill{ID: 8},
+		&Done{},
 		&Tally{Camera: "stockroom", Units: 3, Decoded: 2, Damaged: 1, Awake: true},
 		&StillReply{ID: 7, OK: true, Data: []byte{0xff, 0xd8}},
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"sync"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -18,13 +17,7 @@ const camerasPerEye = 4
 type Pool struct {
 	eyes []*Eye
 	of   map[edge.CameraID]*Eye
-
-	mu     sync.Mutex
-	deadly [deadlyMost]*byte // pictures that ended an eye when a still was made of them, by where they lie
-	next   int
 }
-
-const deadlyMost = 16
 
 // NewPool spreads the cameras over as many eyes as there are processors, if there are cameras for so many. It starts nothing.
 func NewPool(opt Options, cameras []edge.CameraID) *Pool {
@@ -70,19 +63,13 @@ func (p *Pool) Camera(camera edge.CameraID, now edge.Stamp) CameraStatus {
 	return CameraStatus{}
 }
 
-// Still asks the eye that has the least to do, and the next if that is not up. A picture that has ended an eye is not given to another.
+// Still asks the eye that has the least to do, and the next if that is not up or ends before it has begun. A picture that has ended an eye is
+// not given to another.
 func (p *Pool) Still(ctx context.Context, params video.Params, u video.AccessUnit) (jpeg []byte, err error) {
-	if len(u.Data) == 0 || p.isDeadly(&u.Data[0]) {
+	picture := pictureOf(u)
+	if slices.ContainsFunc(p.eyes, func(e *Eye) bool { return e.isDeadly(picture) }) {
 		return nil, ErrDied
 	}
-	defer func() {
-		if errors.Is(err, ErrDied) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.deadly[p.next%deadlyMost] = &u.Data[0]
-			p.next++
-		}
-	}()
 	eyes := slices.Clone(p.eyes)
 	slices.SortStableFunc(eyes, func(a, b *Eye) int { return a.waiting() - b.waiting() })
 	for _, e := range eyes {
@@ -91,12 +78,6 @@ func (p *Pool) Still(ctx context.Context, params video.Params, u video.AccessUni
 		}
 	}
 	return nil, err
-}
-
-func (p *Pool) isDeadly(picture *byte) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Contains(p.deadly[:], picture)
 }
 
 // waiting is how many bytes of pictures wait for the eye.

@@ -108,9 +108,6 @@ func (e *Eye) runProcess(ctx context.Context, say func([]report)) error {
 	g.Go(func() error { // whoever ends first ends the process, and that ends the rest
 		<-gctx.Done()
 		inW.Close()
-		if f, ok := outR.(*os.File); ok {
-			f.Close()
-		}
 		cancel()
 		return nil
 	})
@@ -161,7 +158,7 @@ func (e *Eye) runReader(r *bufio.Reader, say func([]report)) error {
 			e.answer(m)
 		case *Scene:
 			say(e.changed(m))
-		case *Hand, *Tally:
+		case *Hand, *HandStill, *Done, *Tally:
 			e.noted(m)
 		default:
 			return fmt.Errorf("%w: %T is not for the gateway", ErrPipe, m)

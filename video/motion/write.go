@@ -46,11 +46,11 @@ func (e *Eye) write(w *os.File, raw syscall.RawConn, b []byte) error {
 	}
 }
 
-// goesOn says whether the eye has taken up a picture of late.
+// goesOn says whether the eye has taken up a picture, or put one down, of late.
 func (e *Eye) goesOn() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.inHand && e.opt.Clock.Now().Mono-e.handAt < writeLimit
+	return e.opt.Clock.Now().Mono-e.handAt < writeLimit
 }
 
 // limit ends one wait of a write that has lasted for writeLimit. It is a timer, since the clock that the box shows may be another than the machine's.
