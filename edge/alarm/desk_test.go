@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sitewatch/edge"
 	"sitewatch/edge/edgetest"
 	"sitewatch/edge/journal"
@@ -653,7 +651,7 @@ func TestManyPanelsAtOnce(t *testing.T) {
 	}
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }
 
 // TestNothingIsAckedWhileTheDiskFails: the SOC hears of it once, however often the panel says it, and the panel hears nothing.
 func TestNothingIsAckedWhileTheDiskFails(t *testing.T) {

@@ -12,9 +12,8 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 )
 
 // crashDir tells the test program that it is the writer that will be killed.
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	edgetest.Main(m)
 }
 
 // crashWriter appends from several callers until it is killed and prints each seq once it was told that it is on disk.

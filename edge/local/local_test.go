@@ -17,12 +17,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
+	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }
 
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 

@@ -3,7 +3,7 @@ package soc
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"sitewatch/edge/edgetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -24,7 +24,7 @@ import (
 	"sitewatch/video/rtsptest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }
 
 // journal is the smallest thing that keeps clip rows.
 type journal struct {

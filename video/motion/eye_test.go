@@ -14,9 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 	"sitewatch/video/rtsptest"
 )
@@ -38,8 +37,10 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	os.RemoveAll(dir)
-	if err := goleak.Find(); err != nil && code == 0 {
-		panic(err)
+	if code == 0 {
+		if err := edgetest.Leaked(); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(code)
 }

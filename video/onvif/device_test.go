@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -23,7 +23,7 @@ import (
 	"sitewatch/video/onviftest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }
 
 const secret = "hush: hush, \"quiet\" & <still>"
 

@@ -13,14 +13,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
 	"sitewatch/video"
 	"sitewatch/video/rtsptest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }
 
 // footage is two seconds of test picture, an IDR every half second.
 var footage = sync.OnceValues(func() (units [][][]byte, err error) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 	"sitewatch/video/rtsptest"
 )
@@ -183,7 +184,12 @@ func checkTrouble(t *testing.T, name string, err error) {
 // Each camera of the catalogue is looked at alone, and so is the dialogue of it: that is played as it was recorded and ends as the
 // camera does, or for want of pictures where the file ends.
 func TestEachBadCamera(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	ignore := goleak.IgnoreCurrent()
+	defer func() {
+		if err := edgetest.Leaked(ignore); err != nil {
+			t.Error(err)
+		}
+	}()
 	names := catalogue()
 	for _, name := range catalogue() {
 		names = append(names, dialogueFile(name))

@@ -11,14 +11,14 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
+	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
 )
 
 var update = flag.Bool("update", false, "write the table of bad cameras into README.md anew")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }
 
 func TestCatalogueIsDocumented(t *testing.T) {
 	const begin, end = "<!-- catalogue -->\n", "<!-- end -->\n"

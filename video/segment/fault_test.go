@@ -12,10 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 )
 
@@ -253,7 +253,9 @@ func TestRunOnASlowDisk(t *testing.T) {
 			}
 		}
 	})
-	goleak.VerifyNone(t)
+	if err := edgetest.Leaked(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRunRecordsAndReports(t *testing.T) {

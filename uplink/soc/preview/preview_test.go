@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { edgetest.Main(m) }
 
 // newMaker's ffmpeg is a script, so that each way in which a child can go wrong is one line.
 func newMaker(t *testing.T, script string, change func(o *Options)) *Maker {
