@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,14 +45,10 @@ func (u *rawUpload) resumes(o *wire.Offer, data []byte) {
 // leaves wants data to be what the SOC shows of the clip, once it has taken what was sent.
 func (u *rawUpload) leaves(data []byte) {
 	u.t.Helper()
-	var b []byte
-	for range 500 {
-		if b, _ = os.ReadFile(u.arriving()); bytes.Equal(b, data) {
-			return
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	u.t.Errorf("the SOC shows %d bytes, want %d", len(b), len(data))
+	until(u.t, fmt.Sprintf("the SOC shows %d bytes", len(data)), func() bool {
+		b, _ := os.ReadFile(u.arriving())
+		return bytes.Equal(b, data)
+	})
 }
 
 func (c *centre) share(site edge.SiteID) int64 {
@@ -61,7 +58,7 @@ func (c *centre) share(site edge.SiteID) int64 {
 }
 
 func TestGrowingClipFromFirstFragmentToStored(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	data, id := film(90_000), edge.ClipID(edge.NewID())
 	u := c.upload(cert)
@@ -112,7 +109,7 @@ func TestGrowingClipFromFirstFragmentToStored(t *testing.T) {
 }
 
 func TestGrowingOffersAreChecked(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	one, two := c.enrol("1"), c.enrol("2")
 	data, id := film(50_000), edge.ClipID(edge.NewID())
 	u := c.upload(one)
@@ -207,7 +204,7 @@ func TestWhatCameOfAClipAndIsOfNoUse(t *testing.T) {
 	} {
 		for _, stream := range []string{"the same stream", "another stream"} {
 			t.Run(name+", "+stream, func(t *testing.T) {
-				c := newCentreBeat(t, time.Minute)
+				c := newCentre(t)
 				cert, id := c.enrol("1"), edge.ClipID(edge.NewID())
 				u := c.upload(cert)
 				u.resumes(growingOffer(id, 40_000), nil)
@@ -243,7 +240,7 @@ func TestWhatCameOfAClipAndIsOfNoUse(t *testing.T) {
 }
 
 func TestManyGrowingClipsOnOneStream(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	u := c.upload(c.enrol("1"))
 	ids, data := make([]edge.ClipID, parkMost+8), film(3_000)
 	for i := range ids {
@@ -276,7 +273,7 @@ func TestManyGrowingClipsOnOneStream(t *testing.T) {
 }
 
 func TestSOCFullWhileAClipGrows(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	c.disk(100 << 20)
 	cert, id := c.enrol("1"), edge.ClipID(edge.NewID())
 	u := c.upload(cert)
@@ -301,7 +298,7 @@ func TestSOCFullWhileAClipGrows(t *testing.T) {
 }
 
 func TestOpenFilesOfASiteAreBounded(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	for range 3 {
 		u := c.upload(cert)
@@ -319,7 +316,7 @@ func TestOpenFilesOfASiteAreBounded(t *testing.T) {
 
 // What is offered while it grows has no size that could be promised: a site stops at its share all the same.
 func TestGrowingClipStopsAtTheShareOfItsSite(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	c.disk(3 << 30)
 	u := c.upload(c.enrol("1"))
 	id := edge.ClipID(edge.NewID())
@@ -336,7 +333,7 @@ func TestGrowingClipStopsAtTheShareOfItsSite(t *testing.T) {
 
 // A part of another film that has its digest in its name is as good as one that grew.
 func TestAPartIsKeptWhenAnotherFilmComes(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	u, id, data := c.upload(c.enrol("1")), edge.ClipID(edge.NewID()), film(60_000)
 	u.arriving = func() string { return Arriving(filepath.Join(c.data, "clips"), "1", id) }
 	u.offer(offerOf(id, data))
@@ -352,7 +349,7 @@ func TestAPartIsKeptWhenAnotherFilmComes(t *testing.T) {
 
 // Of a box that was destroyed, what came of its clip is all that there is: it goes only when the clip is stored.
 func TestWhatCameOfAClipStays(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	cert, now := c.enrol("1"), time.Now()
 	lost, ready, silent := edge.ClipID(edge.NewID()), edge.ClipID(edge.NewID()), edge.ClipID(edge.NewID())
 	u := c.upload(cert)

@@ -122,6 +122,7 @@ func (x *session) run(ctx context.Context, in <-chan *wire.BoxMessage, broken <-
 			x.o.Log.Warn("when the site was last seen is not recorded", "site", x.site, "err", err)
 		}
 	}()
+	silence.Reset(missed * x.o.Heartbeat) // its Hello may have taken long, on the line or in the ledger
 	x.o.Log.Info("box connected", "site", x.site, "path", l.path, "journal", x.journal)
 	select {
 	case l.nudge <- struct{}{}:

@@ -27,7 +27,7 @@ func (l *rawLink) by(path string, other *rawLink) *wire.Welcome {
 }
 
 func TestTwinsAreAckedOnBothPathsAndStoredOnce(t *testing.T) {
-	c := newCentreBeat(t, 10*time.Second)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	a, b := c.link("1", cert), c.link("1", cert)
 	a.by("broadband", nil)
@@ -55,7 +55,7 @@ func TestTwinsAreAckedOnBothPathsAndStoredOnce(t *testing.T) {
 }
 
 func TestAJournalThatLostItsEndIsAckedAsItComes(t *testing.T) {
-	c := newCentreBeat(t, 10*time.Second)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	l := c.link("1", cert)
 	l.welcome()
@@ -65,12 +65,7 @@ func TestAJournalThatLostItsEndIsAckedAsItComes(t *testing.T) {
 	if _, err := l.next(); err == nil {
 		t.Fatal("the stream goes on")
 	}
-	for range 500 { // until the receiver has seen it, too
-		if _, up := c.s.Online("1"); !up {
-			break
-		}
-		<-time.After(10 * time.Millisecond)
-	}
+	until(t, "the receiver has seen it, too", func() bool { _, up := c.s.Online("1"); return !up })
 	again := c.link("1", cert)
 	w := again.by("", l)
 	if got := w.GetWatermarks()[0].GetThrough(); got != 9 {
@@ -81,7 +76,7 @@ func TestAJournalThatLostItsEndIsAckedAsItComes(t *testing.T) {
 }
 
 func TestAPathHasOneLink(t *testing.T) {
-	c := newCentreBeat(t, 10*time.Second)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	links := map[string]*rawLink{}
 	for _, p := range []string{"a", "b", "c", "d"} {
@@ -108,22 +103,19 @@ func TestAPathHasOneLink(t *testing.T) {
 	}
 	// One that has gone makes room for another.
 	links["d"].s.CloseSend()
-	for range 500 {
+	until(t, "a path that has gone leaves its place to another", func() bool {
 		l := c.link("1", cert)
 		l.hello(func(h *wire.Hello) { h.Path, h.Journal = "e", string(links["a"].journal) })
-		if m, err := l.next(); err == nil && m.GetWelcome() != nil {
-			if paths := c.s.Paths("1"); len(paths) != 4 {
-				t.Errorf("paths are %+v", paths)
-			}
-			return
-		}
-		<-time.After(10 * time.Millisecond)
+		m, err := l.next()
+		return err == nil && m.GetWelcome() != nil
+	})
+	if paths := c.s.Paths("1"); len(paths) != 4 {
+		t.Errorf("paths are %+v", paths)
 	}
-	t.Error("a path that has gone keeps its place")
 }
 
 func TestACommandGoesOncePerLinkAndItsFirstOutcomeStays(t *testing.T) {
-	c := newCentreBeat(t, 10*time.Second)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	a, b := c.link("1", cert), c.link("1", cert)
 	a.by("broadband", nil)
@@ -150,7 +142,7 @@ func TestACommandGoesOncePerLinkAndItsFirstOutcomeStays(t *testing.T) {
 }
 
 func TestEveryHeartbeatIsAnsweredAtOnce(t *testing.T) {
-	c := newCentreBeat(t, 10*time.Second)
+	c := newCentre(t)
 	l := c.link("1", c.enrol("1"))
 	beat := func(mono int64, last uint64) {
 		l.s.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Heartbeat{Heartbeat: &wire.Heartbeat{MonoNs: mono, LastSeq: last}}})
@@ -189,7 +181,7 @@ func TestEveryHeartbeatIsAnsweredAtOnce(t *testing.T) {
 }
 
 func TestAFloodOfHeartbeatsHoldsUpNoAlarm(t *testing.T) {
-	c := newCentreBeat(t, 10*time.Second)
+	c := newCentre(t)
 	l := c.link("1", c.enrol("1"))
 	l.welcome()
 	for i := range int64(5_000) { // and the box reads nothing meanwhile
@@ -202,7 +194,7 @@ func TestAFloodOfHeartbeatsHoldsUpNoAlarm(t *testing.T) {
 }
 
 func TestWelcomeHasTheHashOfTheWatermark(t *testing.T) {
-	c := newCentreBeat(t, 10*time.Second)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	l := c.link("1", cert)
 	for _, m := range l.welcome().GetWatermarks() {

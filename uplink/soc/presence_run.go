@@ -16,6 +16,9 @@ const lookEvery = 500 * time.Millisecond
 func (s *Server) RunPresence(ctx context.Context) error {
 	known, err := s.o.Ledger.Presence(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return fmt.Errorf("presence: %w", err)
 	}
 	p := newPresence(s.o.Heartbeat)

@@ -33,7 +33,7 @@ func large(size int64) *wire.Offer {
 }
 
 func TestOffersUnderWayDoNotEatTheReserve(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	c.disk(1500 << 20)
 	taken := 0
 	for i := range 8 {
@@ -50,7 +50,7 @@ func TestOffersUnderWayDoNotEatTheReserve(t *testing.T) {
 }
 
 func TestAFileOfferedAgainTakesItsRoomOnce(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	c.disk(100_000)
 	data := make([]byte, 90_000)
@@ -80,7 +80,7 @@ func TestAFileOfferedAgainTakesItsRoomOnce(t *testing.T) {
 }
 
 func TestAFileStopsAtTheReserve(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	c.disk(10 << 20)
 	u := c.upload(c.enrol("1"))
 	u.offer(large(8 << 20))
@@ -101,7 +101,7 @@ func TestAFileStopsAtTheReserve(t *testing.T) {
 }
 
 func TestOneBoxDoesNotTakeAllTheRoom(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	c.disk(8 << 30)
 	hostile, honest := c.enrol("1"), c.enrol("2")
 	taken := 0
@@ -127,7 +127,7 @@ func TestOneBoxDoesNotTakeAllTheRoom(t *testing.T) {
 }
 
 func TestFilesAreCountedAndOldPartsGo(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	now := time.Now()
 	id := func() edge.ClipID { return edge.ClipID(edge.NewID()) }
 	lost, ready, waits, old, open, unknown := id(), id(), id(), id(), id(), id()
@@ -228,7 +228,7 @@ func TestAWrongFileOfTheSOCGivesWay(t *testing.T) {
 		},
 	} {
 		for _, part := range []edge.FilePart{edge.PartClip, edge.PartStill} {
-			c := newCentreBeat(t, time.Minute)
+			c := newCentre(t)
 			cert := c.enrol("1")
 			l := c.link("1", cert)
 			l.welcome()
@@ -265,7 +265,7 @@ func TestAWrongFileOfTheSOCGivesWay(t *testing.T) {
 }
 
 func TestRefusedOffersDoNotFloodTheLog(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	lines := &counted{}
 	c.s.o.Log = slog.New(slog.NewTextHandler(lines, nil))
 	cert := c.enrol("1")

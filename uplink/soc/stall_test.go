@@ -10,73 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"sitewatch/edge"
-	"sitewatch/uplink/soc/ledger"
 	"sitewatch/uplink/wire"
 )
 
-// stalled is a ledger that takes long for each batch.
-type stalled struct {
-	ledger.Ledger
-	long time.Duration
-}
-
-func (s stalled) Append(ctx context.Context, b ledger.Batch) (ledger.Outcome, error) {
-	select {
-	case <-time.After(s.long):
-	case <-ctx.Done():
-	}
-	return s.Ledger.Append(ctx, b)
-}
-
-func TestALedgerThatStallsDropsNoLivingBox(t *testing.T) {
-	c := newCentre(t)
-	const boxes = 12 // each would be dropped with even odds
-	conns := make([]*grpc.ClientConn, boxes)
-	for i := range conns { // a box that is connected has three heartbeats for its Hello: enrolling the others may take longer
-		conns[i] = c.dial(c.enrol(edge.SiteID(fmt.Sprint(i + 1))))
-	}
-	c.s.o.Ledger = stalled{c.led, (missed + 1) * c.s.o.Heartbeat}
-	var wg sync.WaitGroup
-	for i, conn := range conns {
-		wg.Go(func() {
-			s, err := wire.NewUplinkClient(conn).Link(t.Context())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			l := &rawLink{t: t, s: s, site: edge.SiteID(fmt.Sprint(i + 1)), journal: edge.JournalID(edge.NewID())}
-			l.hello(nil)
-			l.send(wire.Lane_LANE_URGENT, l.event(1, edge.KindFire, nil))
-			for range 2 { // they wait while the ledger stalls
-				l.s.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Heartbeat{Heartbeat: &wire.Heartbeat{MonoNs: 1}}})
-			}
-			for {
-				m, err := l.next()
-				if err != nil {
-					t.Errorf("site %s: %v", l.site, err)
-					return
-				}
-				if m.GetAck() != nil {
-					break
-				}
-			}
-			l.s.Send(&wire.BoxMessage{Message: &wire.BoxMessage_Heartbeat{Heartbeat: &wire.Heartbeat{MonoNs: 2}}})
-			for n := 0; n < 2; n++ { // two of the SOC's: the link goes on
-				if _, err := l.s.Recv(); err != nil {
-					t.Errorf("site %s, after its ack: %v", l.site, err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
 func TestManyCommandsAreAllDone(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	l := c.link("1", cert)
 	l.welcome()
@@ -108,7 +47,7 @@ func TestManyCommandsAreAllDone(t *testing.T) {
 }
 
 func TestAnOutcomeByOnePathMakesRoomOnTheOther(t *testing.T) {
-	c := newCentreBeat(t, time.Minute)
+	c := newCentre(t)
 	cert := c.enrol("1")
 	a := c.link("1", cert)
 	a.hello(func(h *wire.Hello) { h.Path = "a" })
