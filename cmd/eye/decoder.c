@@ -11,6 +11,8 @@ struct eye_decoder {
 	AVCodecContext *ctx;
 	AVPacket *packet;
 	AVFrame *frame;
+	uint8_t *narrow; // planes of a picture that has more than eight bits
+	unsigned narrow_bytes;
 };
 
 eye_decoder *eye_open(int codec_id, const uint8_t *config, int n, int fast, int64_t max_pixels)
@@ -46,11 +48,40 @@ fail:
 	return NULL;
 }
 
-static int describe(const AVFrame *f, eye_picture *out)
+// narrow makes eight bits of more (HEVC Main 10, H.264 High 10): the upper ones, in planes of the decoder's own.
+static int narrow(eye_decoder *d, int depth, int planes, eye_picture *out)
 {
+	int w[3] = {out->width}, h[3] = {out->height};
+	size_t bytes = (size_t)w[0] * h[0];
+	for (int i = 1; i < planes; i++) {
+		w[i] = AV_CEIL_RSHIFT(out->width, out->chroma_w);
+		h[i] = AV_CEIL_RSHIFT(out->height, out->chroma_h);
+		bytes += (size_t)w[i] * h[i];
+	}
+	av_fast_malloc(&d->narrow, &d->narrow_bytes, bytes); // at most three times max_pixels
+	if (!d->narrow)
+		return EYE_NO_MEMORY;
+	uint8_t *to = d->narrow;
+	for (int i = 0; i < planes; i++) {
+		const uint8_t *from = out->plane[i];
+		out->plane[i] = to;
+		for (int y = 0; y < h[i]; y++, from += out->stride[i], to += w[i])
+			for (int x = 0; x < w[i]; x++)
+				to[x] = ((const uint16_t *)from)[x] >> (depth - 8);
+		out->stride[i] = w[i];
+	}
+	return 0;
+}
+
+static int describe(eye_decoder *d, eye_picture *out)
+{
+	const AVFrame *f = d->frame;
 	const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(f->format);
-	// Eight bits in planes of their own: what cameras send. Anything else is said to be unknown rather than misread.
-	if (!desc || desc->comp[0].depth != 8 || desc->comp[0].step != 1 || (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_PAL)))
+	// Planes of their own, of eight bits or of more in two bytes: what cameras send. Anything else is said to be unknown rather than misread.
+	if (!desc || (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BE)))
+		return EYE_FORMAT;
+	int depth = desc->comp[0].depth, step = depth > 8 ? 2 : 1;
+	if (depth < 8 || depth > 16 || desc->comp[0].step != step || desc->comp[0].shift != 0)
 		return EYE_FORMAT;
 	memset(out, 0, sizeof *out);
 	out->width = f->width;
@@ -58,7 +89,7 @@ static int describe(const AVFrame *f, eye_picture *out)
 	out->chroma_w = out->chroma_h = -1;
 	int planes = 1;
 	if (desc->nb_components >= 3) {
-		if (desc->comp[1].plane != 1 || desc->comp[2].plane != 2 || desc->comp[1].step != 1)
+		if (desc->comp[1].plane != 1 || desc->comp[2].plane != 2 || desc->comp[1].step != step || desc->comp[2].step != step)
 			return EYE_FORMAT;
 		planes = 3;
 		out->chroma_w = desc->log2_chroma_w;
@@ -73,7 +104,7 @@ static int describe(const AVFrame *f, eye_picture *out)
 	out->full_range = f->color_range == AVCOL_RANGE_JPEG || f->format == AV_PIX_FMT_YUVJ420P || f->format == AV_PIX_FMT_YUVJ422P || f->format == AV_PIX_FMT_YUVJ444P;
 	out->pts = f->pts;
 	out->damaged = f->decode_error_flags != 0 || (f->flags & AV_FRAME_FLAG_CORRUPT);
-	return 0;
+	return depth > 8 ? narrow(d, depth, planes, out) : 0;
 }
 
 // supplementary says whether a NAL unit is SEI: it may be odd, and says nothing of the picture.
@@ -116,7 +147,7 @@ int eye_receive(eye_decoder *d, eye_picture *out)
 	int err = avcodec_receive_frame(d->ctx, d->frame);
 	if (err == AVERROR(EAGAIN) || err == AVERROR_EOF)
 		return EYE_NONE;
-	return err < 0 ? EYE_ERROR : describe(d->frame, out);
+	return err < 0 ? EYE_ERROR : describe(d, out);
 }
 
 void eye_flush(eye_decoder *d) { avcodec_flush_buffers(d->ctx); }
@@ -183,5 +214,6 @@ void eye_close(eye_decoder *d)
 	av_frame_free(&d->frame);
 	av_packet_free(&d->packet);
 	avcodec_free_context(&d->ctx); // extradata too
+	av_free(d->narrow);
 	av_free(d);
 }

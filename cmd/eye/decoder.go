@@ -76,7 +76,7 @@ func failed(code C.int) error {
 	case 0:
 		return nil
 	case C.EYE_FORMAT:
-		return fmt.Errorf("%w: pixel format is not 8-bit YUV", errDecode)
+		return fmt.Errorf("%w: pixel format is not YUV in planes", errDecode)
 	}
 	return fmt.Errorf("%w: %d", errDecode, int(code))
 }
