@@ -180,14 +180,10 @@ func TestRevokedBoxIsRefusedAtOnceAndAClaimBringsItBack(t *testing.T) {
 	other.delivers("before")
 	since := oc.Status().Since
 
-	began := time.Now()
 	if err := soc.Revoke(s.data, "0417", "stolen", clk); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "cut off", func() bool { return !c.Status().Connected })
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("it took %v", took)
-	}
 	b.refused(c, "has been revoked")
 	if _, _, revoked, _ := s.srv.Certificate("0417"); !revoked {
 		t.Error("not shown")

@@ -146,8 +146,10 @@ type files struct {
 	mu      sync.Mutex
 	wait    []edge.ClipFile
 	refused map[edge.ClipID]string
-	done    int
+	done    []edge.ClipID // in their order
 	change  chan struct{}
+
+	whenDone func(edge.ClipID) // nil: nothing more; no other file goes on meanwhile
 }
 
 func newFiles(t testing.TB) *files {
@@ -194,7 +196,10 @@ func (f *files) UploadDone(_ context.Context, id edge.ClipID, part edge.FilePart
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.take(id, part)
-	f.done++
+	f.done = append(f.done, id)
+	if f.whenDone != nil {
+		f.whenDone(id)
+	}
 	return nil
 }
 
@@ -215,7 +220,14 @@ func (f *files) UploadsChanged() <-chan struct{} {
 func (f *files) counts() (waiting, done, refused int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.wait), f.done, len(f.refused)
+	return len(f.wait), len(f.done), len(f.refused)
+}
+
+// order are the files that the SOC has, the first one first.
+func (f *files) order() []edge.ClipID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.done)
 }
 
 // station is a SOC on loopback that can be stopped and started again on the same data and port.
@@ -328,13 +340,16 @@ func box(t testing.TB, o uplink.Options) (c *uplink.Client, stop func()) {
 // to is the one path of a box that has one, without a name.
 func to(addr ...string) []uplink.Path { return []uplink.Path{{SOC: addr}} }
 
+// hang is when a test gives up that waits for what must come.
+const hang = 2 * time.Minute
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(hang)
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within %v: %s", hang, what)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
