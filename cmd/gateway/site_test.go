@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -195,9 +196,14 @@ func (s *site) healthy(url string) {
 	})
 }
 
-// until polls what only another process can tell; the deadline is for a broken program, not for a slow machine.
+// patience is for a machine that has much else to do: what depends on it is when a test of a broken program ends.
+const patience = 3 * time.Minute
+
+// until polls what only another process can tell; the deadline is for a broken program, not for a slow machine. It is patience where
+// limit is less.
 func (s *site) until(what string, limit time.Duration, ok func() bool) {
 	s.t.Helper()
+	limit = max(limit, patience)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	end := time.After(limit)
@@ -212,25 +218,26 @@ func (s *site) until(what string, limit time.Duration, ok func() bool) {
 
 // socEvent is an event as the SOC's API gives it.
 type socEvent struct {
-	Index     int64    `json:"index"`
-	Site      string   `json:"site"`
-	Journal   string   `json:"journal"`
-	Seq       int64    `json:"seq"`
-	Lane      string   `json:"lane"`
-	Kind      string   `json:"kind"`
-	Code      string   `json:"code"`
-	Panel     string   `json:"panel"`
-	Partition string   `json:"partition"`
-	Zone      string   `json:"zone"`
-	ZoneName  string   `json:"zone_name"`
-	Text      string   `json:"text"`
-	Why       string   `json:"why"`
-	Cameras   []string `json:"cameras"`
-	Amends    int64    `json:"amends"`
-	Clock     string   `json:"clock"`
-	Late      bool     `json:"late"`
-	Clips     []string `json:"clips"`
-	Raw       string   `json:"raw"`
+	Index     int64     `json:"index"`
+	Site      string    `json:"site"`
+	Journal   string    `json:"journal"`
+	Seq       int64     `json:"seq"`
+	Lane      string    `json:"lane"`
+	Kind      string    `json:"kind"`
+	Code      string    `json:"code"`
+	Panel     string    `json:"panel"`
+	Partition string    `json:"partition"`
+	Zone      string    `json:"zone"`
+	ZoneName  string    `json:"zone_name"`
+	Text      string    `json:"text"`
+	Why       string    `json:"why"`
+	Cameras   []string  `json:"cameras"`
+	Amends    int64     `json:"amends"`
+	Clock     string    `json:"clock"`
+	Late      bool      `json:"late"`
+	Clips     []string  `json:"clips"`
+	Raw       string    `json:"raw"`
+	Recorded  time.Time `json:"recorded_at"`
 }
 
 type socClip struct {
@@ -349,6 +356,7 @@ type line struct {
 	f    *os.File // the panel's end
 	tty  *os.File // held open so that the line outlives a gateway that is killed
 	link string
+	owed int // blocks without an answer, which may still come
 }
 
 // plug connects a new adapter under link.
@@ -409,23 +417,37 @@ func (l *line) sayBytes(b []byte, limit time.Duration) string {
 	if _, err := l.f.Write(b); err != nil {
 		l.t.Fatal(err)
 	}
+	l.owed++
+	return l.hear(limit)
+}
+
+// hear waits for an answer.
+func (l *line) hear(limit time.Duration) string {
 	l.f.SetReadDeadline(time.Now().Add(limit))
 	answer := make([]byte, 3)
 	if _, err := io.ReadFull(l.f, answer); err != nil {
 		return ""
 	}
+	l.owed--
 	return fmt.Sprintf("% x", answer)
 }
 
-// must says a block as a panel does, up to four times, until the answer comes.
+// must says a block as a panel does until the answer comes.
 func (l *line) must(block, want string) {
 	l.t.Helper()
-	for range 12 { // a gateway that is just starting reads later
-		if got := l.say(block, 2500*time.Millisecond); got == want {
-			return
-		} else if got != "" {
+	for range 48 { // a gateway that is just starting reads later
+		got := l.say(block, panelWait)
+		if got != "" && got != want {
 			l.t.Fatalf("answer to %s is %s, want %s", block, got, want)
 		}
+		if got == "" {
+			continue
+		}
+		// Each time that it was said may be answered: what belongs to this block must not be taken for an answer to the next.
+		for l.owed > 0 && l.hear(panelWait) != "" {
+		}
+		l.owed = 0
+		return
 	}
 	l.t.Fatalf("no answer to %s", block)
 }
@@ -440,15 +462,26 @@ func galaxyBlock(fc byte, data string) []byte {
 	return append(b, par)
 }
 
+// given are the ports that freeAddrs has given to this process.
+var given sync.Map
+
+// freeAddrs are addresses on which a program that is started later can listen. The kernel would give ports of its own choice to others
+// until then, so they are not of those from which it chooses (from 32768 on).
 func freeAddrs(t testing.TB, n int) (as []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(as) < n; tries++ {
+		port := 15000 + rand.IntN(15000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			t.Fatal(err)
+			if tries > 1000 {
+				t.Fatal(err)
+			}
+			continue
 		}
-		defer l.Close()
-		as = append(as, l.Addr().String())
+		l.Close()
+		if _, old := given.LoadOrStore(port, true); !old {
+			as = append(as, l.Addr().String())
+		}
 	}
 	return as
 }
