@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -441,6 +442,27 @@ func BenchmarkRead(b *testing.B) {
 	for b.Loop() {
 		if got := r.got(edge.Stamp{}); len(got) != 600 {
 			b.Fatal(len(got))
+		}
+	}
+}
+
+// A power cut must not take the file's name back: its folder is brought to the disk when the name is there.
+func TestHoursAreNamedOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, unusedFile)
+	broken := errors.New("the disk is broken")
+	for hours, want := range []error{nil, broken} {
+		synced := ""
+		err := putHours(file, int64(hours), func(dir string) error {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Error(err)
+			}
+			synced = dir + " with " + string(b)
+			return want
+		})
+		if !errors.Is(err, want) || synced != fmt.Sprint(dir, " with ", hours) {
+			t.Errorf("got %v, synced %q, want %v and the folder with %d", err, synced, want, hours)
 		}
 	}
 }

@@ -84,12 +84,13 @@ func (s *Store) countDown() {
 	hours := int64(s.unused.passed / time.Hour)
 	s.mu.Unlock()
 	s.unused.tidy = false
-	if err := putHours(file, hours); err != nil {
+	if err := putHours(file, hours, syncDir); err != nil {
 		s.opt.Log.Warn("segment: how long nothing was recorded is not kept", "err", err)
 	}
 }
 
-func putHours(file string, hours int64) error {
+// putHours writes the file anew. A power cut leaves the one from before or this one.
+func putHours(file string, hours int64, syncDir func(string) error) error {
 	f, err := os.Create(file + ".tmp")
 	if err != nil {
 		return err
@@ -98,5 +99,8 @@ func putHours(file string, hours int64) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), file)
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
 }
