@@ -23,6 +23,20 @@ import (
 	"sitewatch/uplink/wire"
 )
 
+// fuzzLedger is a ledger that runs as long as the target, with the context that ends then.
+func fuzzLedger(f *testing.F) (context.Context, *ledger.SQLite) {
+	f.Helper()
+	led, err := ledger.Open(context.Background(), ledger.Options{Path: filepath.Join(edgetest.FastDir(f), "ledger.db")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { led.Run(ctx) })
+	f.Cleanup(func() { stop(); wg.Wait(); led.Close() })
+	return ctx, led
+}
+
 // FuzzIngest is a box that says anything at all once it is connected. Whatever it is: no panic, no answer of ours that
 // blames the ledger, nothing stored for another site, and what was acked is there.
 func FuzzIngest(f *testing.F) {
@@ -35,14 +49,7 @@ func FuzzIngest(f *testing.F) {
 	f.Add([]byte{}, uint64(0), int32(0), []byte{}, int64(0))
 
 	edgetest.Fuzz(f)
-	led, err := ledger.Open(context.Background(), ledger.Options{Path: filepath.Join(edgetest.FastDir(f), "ledger.db")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { led.Run(ctx) })
-	f.Cleanup(func() { stop(); wg.Wait(); led.Close() })
+	ctx, led := fuzzLedger(f)
 	ca, err := OpenCA(f.TempDir(), edge.NewSystemClock())
 	if err != nil {
 		f.Fatal(err)
@@ -137,14 +144,7 @@ func FuzzUpload(f *testing.F) {
 	add(offer(id, 8, sum[:], false, false), chunk(0, data), finish, offer(id, 8, nil, true, true))
 	add(offer(id, 0, nil, true, true), finish)
 	edgetest.Fuzz(f)
-	led, err := ledger.Open(context.Background(), ledger.Options{Path: filepath.Join(edgetest.FastDir(f), "ledger.db")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { led.Run(ctx) })
-	f.Cleanup(func() { stop(); wg.Wait(); led.Close() })
+	ctx, led := fuzzLedger(f)
 	clock, metrics := edge.NewSystemClock(), newMetrics()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dir := edgetest.FastDir(t)

@@ -38,31 +38,38 @@ const cameras = 24
 // readers over UDP without a lock.
 func serveMany(t testing.TB) *rtsptest.Server {
 	t.Helper()
-	units, err := footage()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := rtsptest.Listen(rtsptest.Options{Addr: "127.0.0.1:0", UDP: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	var cams []*rtsptest.Camera
+	for n := range cameras {
+		cams = append(cams, s.Camera(fmt.Sprintf("c%d/main", n)))
+	}
+	sendFilm(t, s, cams, 20*time.Millisecond, t.Logf) // clients go in the middle of a picture
+	return s
+}
+
+// sendFilm runs a server until the test ends, and has its cameras send the footage in a loop, a picture every so often. failed is told when one cannot.
+func sendFilm(t testing.TB, s *rtsptest.Server, cams []*rtsptest.Camera, every time.Duration, failed func(format string, args ...any)) {
+	t.Helper()
+	units, err := footage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
 	show := func(n int) {
 		for _, c := range cams {
 			if err := c.Write(units[n%len(units)], uint32(n*4500)); err != nil && ctx.Err() == nil {
-				t.Log(err)
+				failed("a camera could not send: %v", err)
 			}
 		}
-	}
-	for n := range cameras {
-		cams = append(cams, s.Camera(fmt.Sprintf("c%d/main", n)))
 	}
 	show(0) // a client that is faster would be told that there is no picture
 	var wg sync.WaitGroup
 	wg.Go(func() { s.Run(ctx) })
 	wg.Go(func() {
-		tick := time.NewTicker(20 * time.Millisecond)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for n := 1; ctx.Err() == nil; n++ {
 			<-tick.C
@@ -70,7 +77,6 @@ func serveMany(t testing.TB) *rtsptest.Server {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	return s
 }
 
 // comeAndGo connects 24 cameras, half of them over UDP, and disconnects each when it has shown pictures.

@@ -116,10 +116,6 @@ func TestAllBadCamerasTogether(t *testing.T) {
 // goodCameras serves good-0 to good-3, the footage in a loop at its own rate.
 func goodCameras(t *testing.T) *rtsptest.Server {
 	t.Helper()
-	units, err := footage()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := rtsptest.Listen(rtsptest.Options{Addr: "127.0.0.1:0", User: "u", Password: "hall und rauch"})
 	if err != nil {
 		t.Fatal(err)
@@ -128,26 +124,7 @@ func goodCameras(t *testing.T) *rtsptest.Server {
 	for i := range 4 {
 		cams = append(cams, s.Camera(fmt.Sprint("good-", i)))
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	show := func(n int) {
-		for _, c := range cams {
-			if err := c.Write(units[n%len(units)], uint32(n*4500)); err != nil && ctx.Err() == nil {
-				t.Errorf("a good camera could not send: %v", err)
-			}
-		}
-	}
-	show(0) // a client that is faster would be told that there is no picture
-	var wg sync.WaitGroup
-	wg.Go(func() { s.Run(ctx) })
-	wg.Go(func() {
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for n := 1; ctx.Err() == nil; n++ {
-			<-tick.C
-			show(n)
-		}
-	})
-	t.Cleanup(func() { cancel(); wg.Wait() })
+	sendFilm(t, s, cams, 50*time.Millisecond, t.Errorf)
 	return s
 }
 
