@@ -115,6 +115,11 @@ func (e *eye) answer(m motion.Message) error {
 			w.grader.Setup(m.Grade, m.Options)
 		}
 		return e.lost
+	case *motion.Recall:
+		if w := e.camera(m.Camera); w != nil {
+			w.grader.Recall(m)
+		}
+		return e.lost
 	case *motion.Hint:
 		if w := e.cameras[m.Camera]; w != nil {
 			w.grader.Hint()

@@ -56,7 +56,11 @@ func (b *box) wireCameras() error {
 	for _, c := range b.cfg.Cameras {
 		ids = append(ids, c.ID)
 	}
-	b.eye = motion.NewPool(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions, Pulse: b.pulse, Bugs: filepath.Join(b.cfg.Data, "eye")}, ids)
+	b.eye = motion.NewPool(motion.Options{Command: eye, Log: b.log, Clock: b.clock, Reporter: b.motions, Pulse: b.pulse, Bugs: filepath.Join(b.cfg.Data, "eye"),
+		Usual: filepath.Join(b.cfg.Data, "usual")}, ids)
+	if err := b.eye.Recall(b.stands); err != nil {
+		b.log.Warn("what is wrong with a picture since before the start may be told anew", "err", err)
+	}
 	b.grades = newGrades(b)
 	clips := map[edge.CameraID]clip.Camera{}
 	for _, cfg := range b.cfg.Cameras {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,15 +24,25 @@ type scene struct {
 
 func newScene(c *camera) *scene {
 	s := &scene{c: c, wake: make(chan struct{}, 1), eyeWhy: map[edge.Kind]string{}}
-	for k := range tamperWords {
-		if c.box.losses[journal.Loss{Kind: k, Subject: string(c.ID)}] {
-			s.tamper.recall(k)
-			if c.ONVIF == "" { // only the eye can have said so, and a new one cannot end it: it says so again, or it is over
-				s.tamper.take(k, byEye, false, false, c.box.clock.Now())
-			}
+	now := c.box.clock.Now()
+	seen := c.box.eye.Camera(c.ID, now).Troubles // that the eye goes on with
+	for t, k := range sceneKinds {
+		if !c.box.stands(c.ID, t) {
+			continue
+		}
+		s.tamper.recall(k)
+		if slices.Contains(seen, t) {
+			s.tamper.take(k, byEye, true, false, now)
+		} else if c.ONVIF == "" { // only the eye can have said so, and this one cannot end it: it says so again, or it is over
+			s.tamper.take(k, byEye, false, false, now)
 		}
 	}
 	return s
+}
+
+// stands says whether the journal has told of a trouble before this start, and not of its end.
+func (b *box) stands(camera edge.CameraID, t motion.Trouble) bool {
+	return b.losses[journal.Loss{Kind: sceneKinds[t], Subject: string(camera)}]
 }
 
 // byEye is the rule of what the eye sees.

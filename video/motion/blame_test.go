@@ -269,7 +269,7 @@ func TestStillThatEndsAnEyeIsNotTriedOnTheOthers(t *testing.T) {
 	}
 }
 
-// What an eye says of a scene, the next cannot end.
+// What an eye says of a scene, the next cannot end, unless it is told what the scene usually is.
 func TestScenesEndWithTheEye(t *testing.T) {
 	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog})
 	e.Push("door", video.AccessUnit{Data: []byte{1}, Keyframe: true}, video.Params{})
@@ -281,6 +281,37 @@ func TestScenesEndWithTheEye(t *testing.T) {
 	}
 	if rs := e.changed(&Scene{Camera: "door", Trouble: Covered, State: Start}); len(rs) != 1 {
 		t.Error("the next eye is not heard")
+	}
+	e.changed(&Scene{Camera: "door", Trouble: Covered, State: End})
+	e.changed(&Scene{Camera: "door", Trouble: Moved, State: Start, Usual: []byte{1}})
+	recalls := func() (n int) {
+		for _, m := range e.orders() {
+			if r, ok := m.(*Recall); ok && r.Camera == "door" && r.Trouble == Moved {
+				n++
+			}
+		}
+		return n
+	}
+	if n := recalls(); n != 0 {
+		t.Errorf("the eye that has said so is told %d times", n)
+	}
+	for range 2 {
+		e.setUp(false)
+		if rs := e.unsee(e.opt.Clock.Now()); len(rs) != 0 || len(e.Camera("door", e.opt.Clock.Now()).Troubles) != 1 {
+			t.Errorf("got %+v of an eye that died, want the trouble to stand", rs)
+		}
+		e.setUp(true)
+		e.Setup("door", Alert, false, ModelOptions{}) // no reason to say it again
+		if n := recalls() + recalls(); n != 1 {
+			t.Errorf("the next eye is told %d times, want once", n)
+		}
+	}
+	if rs := e.changed(&Scene{Camera: "door", Trouble: Moved, State: End}); len(rs) != 1 || !rs[0].scene.Over {
+		t.Errorf("got %+v, want it over", rs)
+	}
+	e.setUp(true)
+	if n := recalls(); n != 0 {
+		t.Errorf("what is over is told to the next eye")
 	}
 }
 

@@ -21,6 +21,8 @@ type Options struct {
 	Log      *slog.Logger
 	Reporter Reporter     // nil: nobody wants to know what moves
 	Pulse    *video.Pulse // when what the eyes say is taken in; nil: as it comes
+	// Usual is the directory for what cameras usually see while they do not, made when there is any; "": a restart ends such a trouble.
+	Usual string
 	// Bugs is the directory for pictures that have ended an eye, made when there are any; "": they are not kept.
 	Bugs string
 }
@@ -273,7 +275,7 @@ func (e *Eye) setUp(up bool) {
 	e.starts++
 	e.holds, e.handAt = nothing, e.opt.Clock.Now().Mono
 	for _, w := range e.cameras {
-		w.told = false
+		w.told, w.anew = false, w.usual != nil
 		for _, q := range w.kept {
 			if e.bytes+len(q.unit.Data) > queueBytes/2 || e.units >= queueUnits/2 {
 				w.leaveOut()
@@ -296,6 +298,10 @@ func (e *Eye) orders() (ms []Message) {
 			w.told = true
 			s := w.setup
 			ms = append(ms, &s)
+		}
+		if w.anew {
+			w.anew = false
+			ms = append(ms, w.usual)
 		}
 		if e.hint(w) {
 			ms = append(ms, &Hint{Camera: id})

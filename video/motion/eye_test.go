@@ -81,6 +81,12 @@ func startEye(t *testing.T, opt Options) (*Eye, func()) {
 	}
 	opt.Clock, opt.Log = edge.NewSystemClock(), quietLog
 	e := New(opt)
+	return e, keepUp(t, e)
+}
+
+// keepUp runs an eye again and again, and waits for it to be up.
+func keepUp(t *testing.T, e *Eye) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -90,10 +96,10 @@ func startEye(t *testing.T, opt Options) (*Eye, func()) {
 			}
 		}
 	})
-	stop := sync.OnceFunc(func() { cancel(); wg.Wait() })
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
 	t.Cleanup(stop)
 	waitFor(t, "the eye", func() bool { return e.Status().Up })
-	return e, stop
+	return stop
 }
 
 func waitFor(t *testing.T, what string, cond func() bool) {
@@ -107,17 +113,26 @@ func waitFor(t *testing.T, what string, cond func() bool) {
 
 // film encodes keyframes: a still scene, and from picture 8 to 11 a bright block that wanders.
 func film(t *testing.T) (units []video.AccessUnit, p video.Params) {
+	return filmOf(t, 20, func(i, x, y int) byte {
+		if i >= 8 && i < 12 && x > 40*(i-6) && x < 40*(i-6)+60 && y > 50 && y < 150 {
+			return 220
+		}
+		return chequered(i, x, y)
+	})
+}
+
+// chequered is the brightness of a still scene.
+func chequered(i, x, y int) byte { return byte(60 + 40*((x/20+y/20)%2) + (x*7+y*13+i*31)%5) }
+
+// filmOf encodes n keyframes, one a second, of the brightness that is given.
+func filmOf(t *testing.T, n int, brightness func(i, x, y int) byte) (units []video.AccessUnit, p video.Params) {
 	t.Helper()
-	const w, h, n = 320, 180, 20
+	const w, h = 320, 180
 	var raw bytes.Buffer
 	for i := range n {
 		for y := range h {
 			for x := range w {
-				v := byte(60 + 40*((x/20+y/20)%2) + (x*7+y*13+i*31)%5)
-				if i >= 8 && i < 12 && x > 40*(i-6) && x < 40*(i-6)+60 && y > 50 && y < 150 {
-					v = 220
-				}
-				raw.WriteByte(v)
+				raw.WriteByte(brightness(i, x, y))
 			}
 		}
 		raw.Write(bytes.Repeat([]byte{128}, w*h/2))

@@ -40,6 +40,7 @@ type Grader struct {
 	model  *Model
 	sizes  sizes
 	scene  scene
+	recall *Recall // what the first picture is to be looked at with
 
 	gop, before []*Unit // since the last keyframe, and from the one before it
 	held        int     // bytes of both
@@ -216,6 +217,7 @@ func (g *Grader) of(grid Grid) *Model {
 			g.say(&Scene{Camera: g.camera, Trouble: t, State: End, PTS: g.newest, Why: "the size of the picture has changed"})
 		}
 		g.model, g.scene = NewModel(grid.Width, grid.Height, g.opt), scene{}
+		g.remember()
 	}
 	return g.model
 }
@@ -251,7 +253,11 @@ func (g *Grader) tell(r Report) {
 // see says when the camera sees what it should not.
 func (g *Grader) see(pts video.Ticks90k, sharp float64) {
 	if t, state, why := g.scene.look(pts, g.model.cells, sharp); t != 0 {
-		g.say(&Scene{Camera: g.camera, Trouble: t, State: state, PTS: pts, Why: why})
+		m := &Scene{Camera: g.camera, Trouble: t, State: state, PTS: pts, Why: why}
+		if state == Start {
+			m.Usual = g.scene.usual()
+		}
+		g.say(m)
 	}
 }
 

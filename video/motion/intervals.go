@@ -12,6 +12,7 @@ type report struct {
 	camera   edge.CameraID
 	interval Interval
 	scene    *SceneChange // instead of an interval
+	usual    *Recall      // to be kept with it
 }
 
 func (r report) tell(ctx context.Context, to Reporter) {
@@ -67,7 +68,7 @@ func (e *Eye) stale(now edge.Stamp, age time.Duration) (out []report) {
 	return out
 }
 
-// changed books what the eye said of a scene. What an eye has said, the one after it need not say again.
+// changed books what the eye said of a scene. What an eye has said, the one after it need not say again: it goes on with that.
 func (e *Eye) changed(m *Scene) []report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -80,20 +81,25 @@ func (e *Eye) changed(m *Scene) []report {
 		w.sees = map[Trouble]bool{}
 	}
 	w.sees[m.Trouble] = begins
-	return []report{{camera: m.Camera, scene: &SceneChange{Trouble: m.Trouble, Over: !begins, At: w.anchor.StampOf(m.PTS), Why: m.Why}}}
+	w.usual, w.anew = nil, false
+	if begins && len(m.Usual) > 0 {
+		w.usual = &Recall{m.Camera, m.Trouble, m.Usual}
+	}
+	return []report{{camera: m.Camera, scene: &SceneChange{Trouble: m.Trouble, Over: !begins, At: w.anchor.StampOf(m.PTS), Why: m.Why}, usual: w.usual}}
 }
 
-// unsee ends what the eye said of scenes: the next one takes the present picture for the usual one, and would never end it.
+// unsee ends what the eye said of scenes, unless it has said what they usually are: without that the next one takes the present picture for
+// the usual one, and would never end it.
 func (e *Eye) unsee(now edge.Stamp) (out []report) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for id, w := range e.cameras {
 		for t, sees := range w.sees {
-			if sees {
-				out = append(out, report{camera: id, scene: &SceneChange{Trouble: t, Over: true, At: now, Why: "it is looked at anew"}})
+			if sees && (w.usual == nil || w.usual.Trouble != t) {
+				out = append(out, report{camera: id, scene: &SceneChange{Trouble: t, Over: true, At: now, Why: whyAnew}})
+				delete(w.sees, t)
 			}
 		}
-		w.sees = nil
 	}
 	return out
 }

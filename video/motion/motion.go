@@ -96,6 +96,12 @@ type (
 	}
 	// Hint says that somebody else believes that something moves: every picture is looked at for a while.
 	Hint struct{ Camera edge.CameraID }
+	// Recall says what is wrong with what a camera sees since an earlier eye's time, and what it usually sees, as that one has said it.
+	Recall struct {
+		Camera  edge.CameraID
+		Trouble Trouble
+		Usual   []byte
+	}
 	// Unit is one picture of a camera.
 	Unit struct {
 		Camera   edge.CameraID
@@ -133,6 +139,7 @@ type (
 		State   State // Start or End
 		PTS     video.Ticks90k
 		Why     string
+		Usual   []byte // with Start: what it usually sees, for Recall
 	}
 	// Hand says which unit the decoder gets next: if the eye dies before Done, that one has killed it.
 	Hand struct{ Number uint32 }

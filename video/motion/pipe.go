@@ -23,6 +23,7 @@ const (
 	kindStill     = 0x03
 	kindSetup     = 0x04
 	kindHint      = 0x05
+	kindRecall    = 0x06
 	kindReady     = 0x81
 	kindMotion    = 0x82
 	kindReply     = 0x83
@@ -85,6 +86,8 @@ func newMessage(kind byte) Message {
 		return &Setup{}
 	case kindHint:
 		return &Hint{}
+	case kindRecall:
+		return &Recall{}
 	case kindScene:
 		return &Scene{}
 	case kindHand:
@@ -107,6 +110,7 @@ func (*Motion) kind() byte       { return kindMotion }
 func (*StillReply) kind() byte   { return kindReply }
 func (*Setup) kind() byte        { return kindSetup }
 func (*Hint) kind() byte         { return kindHint }
+func (*Recall) kind() byte       { return kindRecall }
 func (*Scene) kind() byte        { return kindScene }
 func (*Hand) kind() byte         { return kindHand }
 func (*Tally) kind() byte        { return kindTally }
@@ -163,6 +167,14 @@ func (m *Setup) parse(r *fields) {
 func (m *Hint) append(b []byte) []byte { return appendString(b, string(m.Camera)) }
 func (m *Hint) parse(r *fields)        { m.Camera = edge.CameraID(r.string()) }
 
+func (m *Recall) append(b []byte) []byte {
+	return appendBytes(append(appendString(b, string(m.Camera)), byte(m.Trouble)), m.Usual)
+}
+func (m *Recall) parse(r *fields) {
+	m.Camera, m.Trouble, m.Usual = edge.CameraID(r.string()), Trouble(r.uint8()), r.bytes()
+	r.bad = r.bad || m.Trouble < Covered || m.Trouble > Defocused || len(m.Usual) > maxUsualBytes
+}
+
 func (m *StillRequest) append(b []byte) []byte {
 	return appendBytes(appendParams(binary.BigEndian.AppendUint32(b, m.ID), m.Params), m.Data)
 }
@@ -191,12 +203,13 @@ func (m *Motion) parse(r *fields) {
 
 func (m *Scene) append(b []byte) []byte {
 	b = append(appendString(b, string(m.Camera)), byte(m.Trouble), byte(m.State))
-	return appendString(binary.BigEndian.AppendUint64(b, uint64(m.PTS)), m.Why)
+	b = appendString(binary.BigEndian.AppendUint64(b, uint64(m.PTS)), m.Why)
+	return appendBytes(b, m.Usual)
 }
 func (m *Scene) parse(r *fields) {
 	m.Camera, m.Trouble, m.State = edge.CameraID(r.string()), Trouble(r.uint8()), State(r.uint8())
-	m.PTS, m.Why = video.Ticks90k(r.uint64()), r.string()
-	r.bad = r.bad || m.Trouble < Covered || m.Trouble > Defocused || m.State != Start && m.State != End
+	m.PTS, m.Why, m.Usual = video.Ticks90k(r.uint64()), r.string(), r.bytes()
+	r.bad = r.bad || m.Trouble < Covered || m.Trouble > Defocused || m.State != Start && m.State != End || len(m.Usual) > maxUsualBytes
 }
 
 func (m *Hand) append(b []byte) []byte { return binary.BigEndian.AppendUint32(b, m.Number) }

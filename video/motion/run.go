@@ -30,6 +30,9 @@ func (e *Eye) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for r := range reports {
+			if err := e.keepUsual(r); err != nil {
+				e.opt.Log.Warn("a restart would end what is wrong with a picture: what it usually is could not be kept", "camera", r.camera, "err", err)
+			}
 			if e.opt.Reporter == nil {
 				continue
 			}

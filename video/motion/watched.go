@@ -33,6 +33,8 @@ type watched struct {
 	open  bool // something moves
 	since Interval
 	sees  map[Trouble]bool // what the eye says is wrong with the picture
+	usual *Recall          // for the next eye, while something is
+	anew  bool             // the eye that is up has not been told of that yet
 	tally Tally
 
 	until  time.Duration // it is in quarantine until then, by Mono
