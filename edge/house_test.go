@@ -88,6 +88,32 @@ func TestHouse(t *testing.T) {
 	}
 }
 
+// Whoever looks for something begins with the README's map.
+func TestHouseIsOnTheMap(t *testing.T) {
+	sources, err := load("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "\n## Where things are\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	named := map[string]bool{}
+	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') }) {
+		named[w] = true
+	}
+	told := map[string]bool{}
+	for _, s := range sources {
+		dir := path.Dir(s.path)
+		if strings.HasSuffix(s.path, ".go") && !strings.Contains(s.path, "/testdata/") && !told[dir] && !named[path.Base(dir)] {
+			told[dir] = true
+			t.Errorf("README.md, Where things are, says nothing of %s", dir)
+		}
+	}
+}
+
 // load reads the module's files: what git knows or would add, or all files outside of what is built when there is no git.
 func load(root string) (sources []source, err error) {
 	var names []string
