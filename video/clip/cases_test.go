@@ -253,12 +253,13 @@ func TestDirectoryThatIsGone(t *testing.T) {
 	stop()
 }
 
+// A camera changes its picture and back, as from day to night: each keyframe behind the first change has its parameters with it.
 func TestParametersThatChangeInTheMiddle(t *testing.T) {
 	r := newRing()
 	scripted(t, r, 0, 150)
 	n := 150
 	var bigger video.Params
-	err := rtsptest.Encode(t.Context(), nil, rtsptest.TestPicture(640, 360, 10, 10, 10), func(nalus [][]byte) error {
+	err := rtsptest.Encode(t.Context(), nil, rtsptest.TestPicture(640, 360, 10, 10, 3), func(nalus [][]byte) error {
 		at := time.Duration(n) * 100 * time.Millisecond
 		u, sps, pps, err := video.NewH264Unit(nalus, video.TicksOf(at), edge.Stamp{Wall: wall0.Add(at), Mono: at, Boot: "b"})
 		if err != nil {
@@ -276,10 +277,12 @@ func TestParametersThatChangeInTheMiddle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	scripted(t, r, n, 300)
 	_, file, lost := cutOne(t, t.TempDir(), r, 30*time.Second, alarm(15*time.Second, 5*time.Second, 5*time.Second), nil)
 	if lost != "" {
 		t.Fatal(lost)
 	}
+	tracks(t, file.Path) // without a word from the decoder
 	if p := probe(t, file.Path); len(p.Packets) != 101 || p.Streams[0].Frames != "101" {
 		t.Errorf("got %d pictures, %s decoded, want 101", len(p.Packets), p.Streams[0].Frames)
 	}

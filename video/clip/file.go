@@ -32,6 +32,7 @@ type file struct {
 	note note
 
 	params    video.Params // of the header
+	carried   bool         // they have changed: keyframes carry theirs
 	dts       dts
 	pending   *fmp4.Sample // the last picture, which lacks its duration
 	pendingAt video.Ticks90k
@@ -129,7 +130,8 @@ func (f *file) write(u video.AccessUnit, p video.Params) error {
 		}
 	}
 	data := u.Data
-	if u.Keyframe && !p.Equal(f.params) {
+	f.carried = f.carried || u.Keyframe && !p.Equal(f.params)
+	if u.Keyframe && f.carried { // also those of the header, which a player has forgotten by then
 		data = make([]byte, 0, len(data)+len(p.VPS)+len(p.SPS)+len(p.PPS)+12)
 		for _, set := range p.Sets() {
 			data = video.AppendNALU(data, set)
