@@ -75,6 +75,9 @@ func (b *box) askedWrong(c edge.Command, now time.Time) string {
 	for _, cam := range b.cfg.Cameras {
 		known = known || cam.ID == c.Camera
 	}
+	if !known && b.cutter != nil { // of one that had another id, or is there no more, the disk may have pictures yet
+		_, known = b.cutter.Oldest(c.Camera)
+	}
 	switch {
 	case !known:
 		return fmt.Sprintf("the site has no camera %q", c.Camera)

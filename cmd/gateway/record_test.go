@@ -147,6 +147,29 @@ func TestRecordingSurvivesKills(t *testing.T) {
 	if err != nil || len(sealed) != 1 {
 		t.Errorf("sealed are %v, %v; want the file of the first run", sealed, err)
 	}
+	s.oldID(units)
+}
+
+// oldID gives the camera another id and asks for what was recorded under the old one.
+func (s *site) oldID(units []video.AccessUnit) {
+	s.t.Helper()
+	conf := replaceOnce(s.t, s.read("gateway.yaml"), "id: stockroom,", "id: till,")
+	s.write("gateway.yaml", replaceOnce(s.t, conf, "cameras: [stockroom]", "cameras: [till]"))
+	s.startGateway()
+	from, to := units[10].Arrival.Wall, units[30].Arrival.Wall
+	ask := func(camera string) socCommand {
+		return s.outcome(s.ask(map[string]any{"kind": "clip", "camera": camera, "from": from, "to": to, "expires": time.Now().UTC().Add(time.Hour)}))
+	}
+	if c := ask("cellar"); c.State != "failed" {
+		s.t.Errorf("a camera that never was: %+v", c)
+	}
+	c := ask("stockroom")
+	id, found := strings.CutPrefix(c.Outcome, "clip ")
+	if c.State != "done" || !found {
+		s.t.Fatalf("a clip under the camera's old id: %+v", c)
+	}
+	var got socClip
+	s.until("the clip of the old id is there", 40*time.Second, func() bool { return s.get("/clips/"+id, &got) == nil && got.State == "ready" })
 }
 
 // TestKilledWhileRecording dies between each two steps of a segment. What had been synced is there each time.

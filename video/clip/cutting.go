@@ -32,7 +32,7 @@ func (j *cutting) jpeg() string  { return filepath.Join(j.opt.Dir, string(j.job.
 
 // run takes the clip to ready, or returns a *lostError or ctx's error.
 func (j *cutting) run(ctx context.Context) error {
-	camera, ok := j.opt.Cameras[j.job.Camera]
+	camera, ok := j.from()
 	resumed, err := j.resume(ctx)
 	if err != nil || resumed {
 		return err

@@ -167,6 +167,40 @@ func TestAskedClipOfARecordedCamera(t *testing.T) {
 	}
 }
 
+// A camera's id was changed, or it was taken out of the configuration: what is on the disk of it is still asked for under the old id.
+func TestAskedClipOfACameraThatIsNoLongerConfigured(t *testing.T) {
+	pieces := encoded(t, args(picture, x264)...)
+	const sec = time.Second
+	r := recording{t, t.TempDir()}
+	r.record(clock{20 * sec}, pieces)
+	clk := clock{3600 * sec}
+	for name, c := range map[string]struct {
+		camera   edge.CameraID
+		from, to time.Duration
+		lost     string
+	}{
+		"recorded":       {"stockroom", 3 * sec, 7 * sec, ""},
+		"not any more":   {"stockroom", -900 * sec, -890 * sec, "the box has no pictures of that time any more; its oldest are of 2026-05-06 07:08:09 UTC"},
+		"never recorded": {"cellar", 3 * sec, 7 * sec, "camera cellar is not configured"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := segment.Open(segment.Options{Dir: r.dir, LimitBytes: 1 << 30, MinFreeBytes: 1, Clock: clk, Log: quiet})
+			j := newJournal()
+			job := asked(c.from, c.to, clk.at)
+			job.Camera = c.camera
+			j.jobs[job.ID] = job
+			defer run(t, New(Options{Dir: t.TempDir(), Jobs: j, Clock: clk, Log: quiet, Store: s, Cameras: map[edge.CameraID]Camera{"door": {Ring: newRing()}}}).Run)()
+			fact, file, lost := j.outcome(t, job.ID)
+			if lost != c.lost || fact.Reason != "" {
+				t.Fatalf("lost %q, want %q; reason %q, want none", lost, c.lost, fact.Reason)
+			}
+			if lost == "" {
+				same(t, file.Path, between(pieces, c.from, c.to+1))
+			}
+		})
+	}
+}
+
 // rebooted is the box after its power came back: another boot, a monotonic clock that begins again.
 type rebooted struct{ after time.Duration }
 

@@ -15,6 +15,16 @@ type reader interface {
 	Close() error
 }
 
+// from is where the camera's pictures come from. Of one that is not configured any more, as when its id was changed, there may still be
+// what was recorded: nothing comes into its ring.
+func (j *cutting) from() (Camera, bool) {
+	if c, ok := j.opt.Cameras[j.job.Camera]; ok || j.opt.Store == nil {
+		return c, ok
+	}
+	_, _, ok := j.opt.Store.Span(j.job.Camera)
+	return Camera{Ring: ring.New(ring.Options{})}, ok
+}
+
 // fromRing reads what is in memory and what comes, for as long as patience says, as a segment.Follower.
 type fromRing struct {
 	*ring.Reader
