@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,6 +117,9 @@ func TestCamerasOverTLS(t *testing.T) {
 			if c.want != nil && edge.HintOf(err) == "" {
 				t.Errorf("%v has no hint", err)
 			}
+			if c.want == ErrCertificate && !strings.Contains(err.Error(), fingerprint(c.cert)) {
+				t.Errorf("%v does not say what certificate_sha256 would be", err)
+			}
 		})
 	}
 	s, _ := serve(t, rtsptest.Options{}, rtsptest.None)
@@ -129,6 +133,21 @@ func TestCamerasOverTLS(t *testing.T) {
 	defer ln.Close()
 	if _, err := attempt(t, Options{URL: "rtsps://" + ln.Addr().String() + "/main", CAFile: goodCA, StallAfter: 200 * time.Millisecond}); !errors.Is(err, ErrStalled) {
 		t.Errorf("rtsps to a camera that says nothing: got %v, want ErrStalled", err)
+	}
+}
+
+// Of a camera that cannot be called the system says why, and not what to do.
+func TestHintWhereNobodyAnswersTheCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		hint string
+	}{
+		"nothing listens":     {&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "check both"},
+		"its name is unknown": {&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "camera-1.local"}}, "DNS"},
+	} {
+		if err := translate(c.err, ""); !strings.Contains(edge.HintOf(err), c.hint) {
+			t.Errorf("%s: %v with hint %q, want one of %q", name, err, edge.HintOf(err), c.hint)
+		}
 	}
 }
 

@@ -65,15 +65,20 @@ func certificateError(err error) error {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
+	var shown *tls.CertificateVerificationError
+	sum := "" // what certificate_sha256 would have to be
+	if errors.As(err, &shown) && len(shown.UnverifiedCertificates) > 0 {
+		sum = fmt.Sprintf("; it shows one with SHA-256 %x", sha256.Sum256(shown.UnverifiedCertificates[0].Raw))
+	}
 	switch {
 	case errors.Is(err, ErrCertificate):
 		return err
 	case errors.As(err, &unknown):
-		return edge.WithHint(fmt.Errorf("%w: nobody who is trusted has signed it", ErrCertificate), "name its authority in ca_file, or the certificate itself in certificate_sha256")
+		return edge.WithHint(fmt.Errorf("%w: nobody who is trusted has signed it%s", ErrCertificate, sum), "name its authority in ca_file, or the certificate itself in certificate_sha256")
 	case errors.As(err, &name):
-		return edge.WithHint(fmt.Errorf("%w: it is of another host", ErrCertificate), "use the name that is in the certificate in the camera's address, or name the certificate in certificate_sha256")
+		return edge.WithHint(fmt.Errorf("%w: it is of another host%s", ErrCertificate, sum), "use the name that is in the certificate in the camera's address, or name the certificate in certificate_sha256")
 	case errors.As(err, &invalid):
-		return edge.WithHint(fmt.Errorf("%w: %w", ErrCertificate, invalid), "renew the camera's certificate, or name it in certificate_sha256")
+		return edge.WithHint(fmt.Errorf("%w: %w%s", ErrCertificate, invalid, sum), "renew the camera's certificate, or name it in certificate_sha256")
 	case errors.As(err, &record):
 		return edge.WithHint(errors.New("rtsp: camera does not speak TLS on this port"), "use rtsp:// or the port that the camera has for rtsps")
 	}
