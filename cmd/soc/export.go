@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"sitewatch/cmd/cli"
@@ -86,8 +87,16 @@ func (c *exportCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 	if len(x.unsigned) > 0 || x.arrived > 0 {
 		fmt.Fprintf(o, "if the box still sends, the same again in a minute has more: soc export --site %s --from %s --to %s --out ANOTHER\n", site, x.from.Format(time.RFC3339), x.to.Format(time.RFC3339))
 	}
-	_, err = fmt.Fprintf(o, "check it with: soc verify %s --ca ca.pem\n", c.Out)
+	_, err = fmt.Fprintf(o, "check it with: soc verify %s --ca ca.pem\n", shellWord(c.Out))
 	return err
+}
+
+// shellWord is s as it can be pasted into a shell.
+func shellWord(s string) string {
+	if !strings.ContainsAny(s, " \t\n'\"\\$`!*?[]{}()<>|&;~#") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func plural(n int, one, more string) string {

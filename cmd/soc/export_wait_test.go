@@ -75,3 +75,18 @@ func TestExportWaitsForTheBoxToSign(t *testing.T) {
 		}
 	}
 }
+
+// What export says to type can be pasted, whatever the folder is called.
+func TestCommandToPaste(t *testing.T) {
+	for word, want := range map[string]string{
+		"/cases/17":     "/cases/17",
+		"/cases/käse":   "/cases/käse",
+		"/my cases/17":  "'/my cases/17'",
+		"it's $HOME":    `'it'\''s $HOME'`,
+		"a;rm -r b.zip": "'a;rm -r b.zip'",
+	} {
+		if got := shellWord(word); got != want {
+			t.Errorf("%q: got %s, want %s", word, got, want)
+		}
+	}
+}
