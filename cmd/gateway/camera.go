@@ -227,7 +227,10 @@ func (c *camera) status(motions uint64) local.Camera {
 	}
 	e := c.box.eye.Camera(c.ID, c.box.clock.Now())
 	st.Eye = local.Eye{Grade: map[motion.Grade]string{motion.Watching: "watching", motion.Alert: "alert"}[e.Grade], Moving: e.Moving, Awake: e.Awake,
-		Decoded: e.Decoded, Damaged: e.Damaged, Raise: e.Raise.Seconds(), Quarantine: e.Quarantined.Seconds()}
+		Decoded: e.Decoded, Damaged: e.Damaged, LeftOut: e.LeftOut, Behind: e.Behind, Raise: e.Raise.Seconds(), Quarantine: e.Quarantined.Seconds()}
+	if e.Behind {
+		st.Advice = append(st.Advice, "the eyes are behind: its keyframes are looked at, and of its other pictures as many as the processors allow; give the cameras small sub streams")
+	}
 	return st
 }
 

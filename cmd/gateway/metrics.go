@@ -30,6 +30,7 @@ var (
 	descWear     = prometheus.NewDesc("sitewatch_flash_wear_years", "Years until recording alone has worn out the flash; only where the disk is flash.", nil, nil)
 	descWorn     = prometheus.NewDesc("sitewatch_flash_used_percent", "What the eMMC says of its own life; only where it does.", nil, nil)
 	descMotions  = prometheus.NewDesc("sitewatch_motion_intervals_total", "Motion intervals since the start.", []string{"sent"}, nil)
+	descLeftOut  = prometheus.NewDesc("sitewatch_eye_left_out_total", "Pictures that were not looked at for movement, because the eyes were behind.", []string{"camera"}, nil)
 	descPath     = prometheus.NewDesc("sitewatch_path_connected", "1 while the SOC is connected by this path.", []string{"path"}, nil)
 	descUplink   = prometheus.NewDesc("sitewatch_uplink_connected", "1 while the SOC is connected.", nil, nil)
 	descDisk     = prometheus.NewDesc("sitewatch_disk_free_bytes", "Free bytes where the data is.", nil, nil)
@@ -72,6 +73,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, cam := range st.Cameras {
 		gauge(descCameraUp, up(cam.State), string(cam.ID))
 		gauge(descRing, float64(cam.RingBytes), string(cam.ID))
+		counter(descLeftOut, cam.Eye.LeftOut, string(cam.ID))
 		if r := cam.Recording; r.Mode == continuous {
 			on := 1.0
 			if r.Reason != "" {

@@ -150,8 +150,9 @@ func roles(g *config.Gateway) map[edge.CameraID]string {
 	return out
 }
 
-// searchMotions answers the local page.
+// searchMotions answers the local page. What has ended is found at once.
 func (b *box) searchMotions(ctx context.Context, q local.MotionQuery) ([]local.Motion, error) {
+	b.motions.keep(ctx)
 	found, err := b.journal.Motions(ctx, journal.MotionQuery{Camera: q.Camera, From: q.From, To: q.To, Cells: q.Cells, Limit: q.Limit})
 	if err != nil {
 		return nil, err

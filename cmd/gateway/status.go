@@ -71,6 +71,7 @@ func printStatus(w io.Writer, st local.Status) {
 		if r := c.Recording; r.Mode == continuous || r.Bytes > 0 {
 			fmt.Fprintf(w, "recorded %-12s %s, %d MB, %.0f kB/s, %d left out %s\n", c.ID, recordedSpan(r), r.Bytes>>20, r.BytesPerSecond/1000, r.Dropped, r.Reason)
 		}
+		fmt.Fprintf(w, "eye      %-12s %-10s %d intervals of movement, %d pictures left out %s\n", c.ID, c.Eye.Grade, c.Motions, c.Eye.LeftOut, eyeState(c.Eye))
 		if o := c.ONVIF; o != nil {
 			fmt.Fprintf(w, "onvif    %-12s %-10s %d hints, clock %+.1f s %s\n", c.ID, o.State, o.Hints, float64(o.ClockAhead)/1000, o.Reason)
 		}
@@ -92,6 +93,19 @@ func printStatus(w io.Writer, st local.Status) {
 		}
 	}
 	fmt.Fprintf(w, "disk     %s: %d of %d MB free\n", st.Disk.Path, st.Disk.FreeBytes>>20, st.Disk.TotalBytes>>20)
+}
+
+// eyeState says what is not as usual with how a camera is looked at.
+func eyeState(e local.Eye) string {
+	switch {
+	case e.Quarantine > 0:
+		return fmt.Sprintf("not looked at for %.0f s: a picture of it has ended an eye", e.Quarantine)
+	case e.Behind:
+		return "behind"
+	case e.Moving:
+		return "moving"
+	}
+	return ""
 }
 
 // recordedSpan says how far back a recording reaches.

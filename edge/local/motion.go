@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,6 +23,29 @@ type Motion struct {
 	Rule   string          `json:"rule"`
 	Sent   bool            `json:"sent"` // there is an event of it
 	Why    string          `json:"why"`
+}
+
+type (
+	plainMotion Motion // without the methods
+	motionJSON  struct {
+		plainMotion
+		From stamp `json:"from"` // hides that of Motion
+		To   stamp `json:"to"`
+	}
+)
+
+// MarshalJSON writes m with its times as stamps.
+func (m Motion) MarshalJSON() ([]byte, error) {
+	return json.Marshal(motionJSON{plainMotion(m), stamp(m.From), stamp(m.To)})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (m *Motion) UnmarshalJSON(b []byte) error {
+	v := motionJSON{plainMotion(*m), stamp(m.From), stamp(m.To)}
+	err := json.Unmarshal(b, &v)
+	*m = Motion(v.plainMotion)
+	m.From, m.To = time.Time(v.From), time.Time(v.To)
+	return err
 }
 
 // MotionQuery is what /api/v1/motion was asked for; zero fields do not narrow it.

@@ -108,6 +108,8 @@ type Eye struct {
 	Awake      bool    `json:"awake"` // every picture is decoded
 	Decoded    uint64  `json:"decoded"`
 	Damaged    uint64  `json:"damaged"`
+	LeftOut    uint64  `json:"left_out"`           // pictures that were not looked at, because the eyes were behind
+	Behind     bool    `json:"behind"`             // such as of late: keyframes are looked at, and of the others as many as the processors allow
 	Raise      float64 `json:"raise_seconds"`      // from when it was last to be looked at closely, by an alarm perhaps, to the first picture in the eye's hand
 	Quarantine float64 `json:"quarantine_seconds"` // not looked at for so long yet, because a picture of it has ended an eye
 }

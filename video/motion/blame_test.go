@@ -381,6 +381,16 @@ func TestRateFallsBeforeAnyIsBlind(t *testing.T) {
 	if q := e.cameras["watched"].waits; len(q) != 1 || !q[0].unit.Keyframe || q[0].unit.Lost == 0 {
 		t.Errorf("got %d pictures, want the keyframe alone, marked that some are missing", len(q))
 	}
+	// Whoever looks after the site is told which cameras are looked at less than they should be, and for how long that is so.
+	for at, want := range map[time.Duration]bool{0: true, behindTime - 1: true, behindTime: false} {
+		if s := e.Camera("watched", edge.Stamp{Mono: at}); s.LeftOut == 0 || s.Behind != want {
+			t.Errorf("%v after the last picture that was left out: got %d left out, behind %v, want %v", at, s.LeftOut, s.Behind, want)
+		}
+	}
+	e.Push("fresh", video.AccessUnit{Data: make([]byte, 100), Keyframe: true}, video.Params{})
+	if s := e.Camera("fresh", edge.Stamp{}); s.LeftOut != 0 || s.Behind {
+		t.Errorf("a camera that lost nothing: got %d left out, behind %v", s.LeftOut, s.Behind)
+	}
 }
 
 // One camera sends 240 small keyframes a second that take a fifth of a second each to decode. It may cost itself what it likes.

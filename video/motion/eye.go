@@ -103,6 +103,7 @@ func (e *Eye) Push(camera edge.CameraID, u video.AccessUnit, p video.Params) {
 	}
 	if w.gap && !u.Keyframe || e.up && !e.room(w, u) {
 		e.dropped++
+		w.dropped, w.droppedAt = w.dropped+1, u.Arrival.Mono
 		w.leaveOut()
 		return
 	}

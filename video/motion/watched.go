@@ -22,6 +22,9 @@ type watched struct {
 	anchor video.Anchor
 	gap    bool // units were left out; the next that is taken is a keyframe
 
+	dropped   uint64        // units that were left out because the eye is behind
+	droppedAt time.Duration // of the last one, by Mono
+
 	waits     []queued // for the eye
 	waitBytes int
 
@@ -86,6 +89,9 @@ func (w *watched) quarantine(now time.Duration) time.Duration {
 	return pause
 }
 
+// behindTime is how long after the last picture that was left out an eye counts as behind.
+const behindTime = 10 * time.Second
+
 // CameraStatus is how the eye is with one camera.
 type CameraStatus struct {
 	Grade       Grade
@@ -93,6 +99,8 @@ type CameraStatus struct {
 	Awake       bool // every picture is decoded
 	Decoded     uint64
 	Damaged     uint64
+	LeftOut     uint64        // pictures that were not looked at because the eye was behind
+	Behind      bool          // such as of late
 	Quarantined time.Duration // how long it is not looked at yet, because a picture of it has ended an eye; 0: it is looked at
 	Hinted      edge.Stamp    // the last time that somebody else believed that something moves
 	Raise       time.Duration // how long it took, the last time that it was to be looked at closely, until the eye took a picture; 0: it never was
@@ -108,6 +116,7 @@ func (e *Eye) Camera(id edge.CameraID, now edge.Stamp) CameraStatus {
 		return CameraStatus{Grade: Watching}
 	}
 	s := CameraStatus{Grade: w.setup.Grade, Moving: w.open, Awake: w.tally.Awake, Decoded: uint64(w.tally.Decoded), Damaged: uint64(w.tally.Damaged),
+		LeftOut: w.dropped, Behind: w.dropped > 0 && now.Mono-w.droppedAt < behindTime,
 		Quarantined: max(0, w.until-now.Mono), Hinted: w.hintAt, Raise: w.raise}
 	for _, t := range []Trouble{Covered, Moved, Defocused} {
 		if w.sees[t] {
