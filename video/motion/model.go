@@ -119,7 +119,7 @@ func (m *Model) begin(pts video.Ticks90k, grid []uint16) Report {
 
 // judge compares the picture with what is known, and returns whether the picture changed as a whole. light is what
 // changed says. Light that leaves the structure alone needs no new beginning, nor does the camera's exposure when it answers to
-// something large: that changes the structure in one place.
+// something large: that changes the structure in one place. What a shaken camera explains does not differ.
 func (m *Model) judge(light float64, ease float32) bool {
 	if m.age-m.limitAt >= limitEvery || m.age < warmUp {
 		m.limits()
@@ -131,7 +131,16 @@ func (m *Model) judge(light float64, ease float32) bool {
 	m.stirs = m.stirs || m.differing > 0 || before > 0
 	m.found = m.regions(int(m.least/3), m.found)
 	n := float64(m.w * m.h)
-	return float64(moving) > upsetShare*n || light > lightShare && !m.confined(moving)
+	if float64(moving) > upsetShare*n || light > lightShare && !m.confined(moving) {
+		return true
+	}
+	if len(m.found) > 0 && !m.open {
+		if differing, ok := m.steady(ease); ok {
+			m.differing = differing
+			m.found = m.regions(int(m.least/3), m.found)
+		}
+	}
+	return false
 }
 
 // confined says whether next to all of the cells that move are in one place.
