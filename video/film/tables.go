@@ -116,29 +116,29 @@ type tables struct {
 	wide             bool // stco has 64 bits
 }
 
+// afterTimes reads the head of a box of version 0 or 1 up to behind its two times (ISO/IEC 14496-12 §8.3.2, §8.4.2).
+func afterTimes(body []byte) *reader {
+	r := &reader{b: body}
+	wide := r.u8() == 1
+	if r.take(3); wide {
+		r.take(16)
+	} else {
+		r.take(8)
+	}
+	return r
+}
+
 func (t *tables) walk(b []byte) error {
 	return boxes(b, func(kind string, body []byte) error {
 		switch kind {
 		case "mdia", "minf", "stbl":
 			return t.walk(body)
 		case "tkhd":
-			r := &reader{b: body}
-			wide := r.u8() == 1
-			if r.take(3); wide {
-				r.take(16)
-			} else {
-				r.take(8)
-			}
+			r := afterTimes(body)
 			t.id = r.u32()
 			return r.err(kind)
 		case "mdhd":
-			r := &reader{b: body}
-			wide := r.u8() == 1
-			if r.take(3); wide {
-				r.take(16)
-			} else {
-				r.take(8)
-			}
+			r := afterTimes(body)
 			t.scale = r.u32()
 			return r.err(kind)
 		case "stsd":
