@@ -155,19 +155,10 @@ func (j *Journal) brokenCommands(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		var ids []edge.CommandID
-		for rows.Next() {
-			var id edge.CommandID
-			if err := rows.Scan(&id); err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		if err := rows.Err(); err != nil {
+		ids, err := idsOf[edge.CommandID](rows)
+		if err != nil {
 			return err
 		}
-		rows.Close()
 		for _, id := range ids {
 			if err := t.endCommand(ctx, edge.CommandFact{ID: id, State: edge.CommandUnknown}, nil); err != nil {
 				return err

@@ -51,19 +51,10 @@ func (j *Journal) signManifests(ctx context.Context, s edge.Signer) error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	var ids []edge.ClipID
-	for rows.Next() {
-		var id edge.ClipID
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
+	ids, err := idsOf[edge.ClipID](rows)
+	if err != nil {
 		return err
 	}
-	rows.Close()
 	for _, id := range ids {
 		if _, _, err := j.Manifest(ctx, id); err != nil {
 			j.signing.unsigned.Store(true)

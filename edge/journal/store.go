@@ -87,6 +87,19 @@ func (s *store) query(ctx context.Context, query string, args ...any) (*sql.Rows
 	return st.QueryContext(ctx, args...)
 }
 
+// idsOf reads a result of ids alone to its end and closes it: what is done with them may need the connection.
+func idsOf[ID ~string](rows *sql.Rows) (ids []ID, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var id ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
 // row scans the one row of a query into dest; sql.ErrNoRows when there is none.
 func (s *store) row(ctx context.Context, query string, args []any, dest ...any) error {
 	st, err := s.stmt(ctx, query)

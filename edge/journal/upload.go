@@ -99,19 +99,10 @@ func (j *Journal) loseGone(ctx context.Context, to edge.Seq) error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	var ids []edge.ClipID
-	for rows.Next() {
-		var id edge.ClipID
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
+	ids, err := idsOf[edge.ClipID](rows)
+	if err != nil {
 		return err
 	}
-	rows.Close()
 	for some := range slices.Chunk(ids, 100) {
 		if err := j.do(ctx, func(ctx context.Context, t *tx) error {
 			for _, id := range some {
