@@ -3,16 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"sitewatch/cmd/cli"
 	"sitewatch/edge"
+	"sitewatch/video"
 	"sitewatch/video/film"
 	"sitewatch/video/motion"
 )
@@ -35,7 +38,9 @@ type scoreCmd struct {
 // scored is one file.
 type scored struct {
 	name    string
+	start   float64 // of its first picture, in the film's own time
 	seconds float64
+	unread  int // pictures
 	trial   motion.Trial
 	truth   []motion.Truth
 	known   bool // there is truth for it
@@ -43,7 +48,7 @@ type scored struct {
 }
 
 // Run needs no configuration: what an eye does with pictures depends on the camera's own settings alone.
-func (c *scoreCmd) Run(ctx context.Context, o cli.Out) error {
+func (c *scoreCmd) Run(ctx context.Context, o cli.Out, e cli.Err) error {
 	if c.Sensitivity < 0.1 || c.Sensitivity > 10 {
 		return cli.ArgumentError{Err: fmt.Errorf("sensitivity %v: 0.1 to 10 is possible", c.Sensitivity)}
 	}
@@ -63,17 +68,30 @@ func (c *scoreCmd) Run(ctx context.Context, o cli.Out) error {
 			return edge.WithHint(err, "name a folder that can be written to")
 		}
 	}
-	var all []*scored
 	names := map[string]bool{}
 	for _, path := range c.Files {
+		name := filepath.Base(path)
+		if names[name] {
+			return cli.ArgumentError{Err: fmt.Errorf("two files are named %s: score them apart", name)}
+		}
+		names[name] = true
+	}
+	var all []*scored
+	var bad []error
+	for _, path := range c.Files {
 		s, err := c.file(ctx, path, truth)
-		if err != nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // the others have taken minutes, and have their results all the same
+			bad = append(bad, err)
+			continue
+		case s.unread > 0:
+			fmt.Fprintf(e, "%s: %d of %d pictures cannot be read: the file is cut short or broken\n", edge.Printable(path), s.unread, s.unread+s.trial.Pictures)
 		}
-		if names[s.name] {
-			return cli.ArgumentError{Err: fmt.Errorf("two files are named %s: score them apart", s.name)}
+		if truth != nil && !s.known {
+			fmt.Fprintf(e, "%s: %s says nothing of a clip %s\n", edge.Printable(path), edge.Printable(c.Truth), edge.Printable(s.name))
 		}
-		names[s.name] = true
 		all = append(all, s)
 		if c.Out != "" {
 			if err := s.draw(c.Out); err != nil {
@@ -84,14 +102,21 @@ func (c *scoreCmd) Run(ctx context.Context, o cli.Out) error {
 			s.print(o)
 		}
 	}
+	return errors.Join(append(bad, c.report(o, all, truth != nil))...)
+}
+
+// report prints what there is of all files together.
+func (c *scoreCmd) report(o io.Writer, all []*scored, table bool) error {
 	switch {
+	case len(all) == 0:
+		return nil
 	case c.JSON:
 		out := map[string][][3]float64{}
 		for _, s := range all {
 			out[s.name] = s.spans()
 		}
 		return json.NewEncoder(o).Encode(out)
-	case truth != nil:
+	case table:
 		return c.table(o, all)
 	}
 	return nil
@@ -111,27 +136,30 @@ func (c *scoreCmd) file(ctx context.Context, path string, truth map[string][]mot
 	if c.Grade == "watching" {
 		opt.Grade = motion.Watching
 	}
-	s := &scored{name: filepath.Base(path), seconds: f.Duration().Seconds()}
+	s := &scored{name: filepath.Base(path), start: f.Start().Seconds(), seconds: (f.Start() + f.Duration()).Seconds()}
 	if s.trial, err = motion.RunTrial(ctx, opt, f.Each); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	s.unread = f.Pictures() - s.trial.Pictures
+	s.trial.Intervals = slices.DeleteFunc(s.trial.Intervals, func(i motion.TrialInterval) bool { return s.at(i.To) < 0 })
 	if s.truth, s.known = truth[s.name]; s.known {
 		s.score = motion.ScoreOf(s.truth, s.spans(), s.seconds)
 	}
 	return s, nil
 }
 
-// spans are in seconds, to the millisecond.
+// at is a time of the pictures in the film's own, in seconds, to the millisecond.
+func (s *scored) at(t video.Ticks90k) float64 {
+	return math.Round(1000*s.start+float64(t.Duration().Milliseconds())) / 1000
+}
+
+// spans are what was found. Something may have moved before the film's time begins, in pictures that a player does not show.
 func (s *scored) spans() [][3]float64 {
 	out := [][3]float64{}
 	for _, i := range s.trial.Intervals {
-		out = append(out, [3]float64{seconds(i.From), seconds(i.To), seconds(i.Reported)})
+		out = append(out, [3]float64{max(0, s.at(i.From)), s.at(i.To), max(0, s.at(i.Reported))})
 	}
 	return out
-}
-
-func seconds(t interface{ Duration() time.Duration }) float64 {
-	return float64(t.Duration().Milliseconds()) / 1000
 }
 
 func (s *scored) print(w io.Writer) {
@@ -144,7 +172,7 @@ func (s *scored) print(w io.Writer) {
 		if c.State == motion.End {
 			state = "is over"
 		}
-		fmt.Fprintf(w, "  %8.2f camera-%v %s: %s\n", seconds(c.PTS), c.Trouble, state, c.Why)
+		fmt.Fprintf(w, "  %8.2f camera-%v %s: %s\n", s.at(c.PTS), c.Trouble, state, c.Why)
 	}
 }
 

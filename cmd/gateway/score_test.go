@@ -85,6 +85,28 @@ func TestEyeScore(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	whole, err := os.ReadFile(film)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "half.mp4")
+	if err := os.WriteFile(half, whole[:len(whole)/2], 0o600); err != nil { // its tables, which are at the end, are gone
+		t.Fatal(err)
+	}
+	if out, err = run("--json", half, film, truth); err == nil || !strings.Contains(out, `"yard.mp4":[[`) || strings.Contains(out, `"half.mp4"`) ||
+		!strings.Contains(out, "half.mp4: not an MP4 file") || !strings.Contains(out, "truth.csv: not an MP4 file") {
+		t.Errorf("two files that are no films: got %v: %s, want what they are and the film's result", err, out)
+	}
+	front := filepath.Join(dir, "front.mp4")
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-i", film, "-c", "copy", "-movflags", "+faststart", front).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
+	}
+	if err := os.Truncate(front, int64(len(whole)/2)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err = run("--truth", truth, front); err != nil || !strings.Contains(out, "of 120 pictures cannot be read") || !strings.Contains(out, "says nothing of a clip front.mp4") {
+		t.Errorf("a film that is cut short: got %v: %s, want that said, and that there is no truth for it", err, out)
+	}
 	for name, c := range map[string]struct {
 		args   []string
 		status int

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"sitewatch/edge"
@@ -39,6 +40,9 @@ type track struct {
 	sets     [][]byte
 	lenSize  int
 	defaults defaults
+	end      int64 // of the last picture, in the order of decoding
+	start    int64 // what of the track comes before the film's time 0, by its edit list
+	edited   bool  // it has one
 }
 
 type sample struct {
@@ -54,7 +58,7 @@ const (
 
 // Open reads the tables of a file.
 func Open(path string) (*Film, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // what is no file, such as a pipe that nobody writes to, must not hold us
 	if err != nil {
 		return nil, edge.WithHint(err, "name an MP4 file that is there")
 	}
@@ -84,6 +88,15 @@ func (f *Film) Duration() time.Duration {
 	}
 	span := f.ticks(last - first)
 	return (span + span/video.Ticks90k(n-1)).Duration()
+}
+
+// Start is when the first picture is shown in the film's own time, by which people and players tell when something happens: later than 0 where another
+// track begins before, and before 0 where the edit list hides the first pictures, as in a film that was cut without coding it again.
+func (f *Film) Start() time.Duration {
+	if !f.track.edited || len(f.samples) == 0 {
+		return 0
+	}
+	return f.ticks(f.samples[0].time - f.track.start).Duration()
 }
 
 func (f *Film) ticks(v int64) video.Ticks90k {

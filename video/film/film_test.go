@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"sitewatch/video"
 )
@@ -52,14 +54,15 @@ func pictures(t testing.TB, path string) (out []picture, f *Film) {
 
 func TestFilms(t *testing.T) {
 	for name, args := range map[string][]string{
-		"H.264":                    {"-c:v", "libx264", "-bf", "0"},
-		"H.264 with B-frames":      {"-c:v", "libx264", "-bf", "2"},
-		"H.264, tables in front":   {"-c:v", "libx264", "-bf", "0", "-movflags", "+faststart"},
-		"H.264, fragmented":        {"-c:v", "libx264", "-bf", "0", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"},
-		"H.264, old fragments":     {"-c:v", "libx264", "-bf", "0", "-movflags", "+frag_keyframe+empty_moov"},
-		"H.264, sets in the units": {"-c:v", "libx264", "-bf", "0", "-tag:v", "avc3", "-bsf:v", "dump_extra"},
-		"H.265":                    {"-c:v", "libx265", "-x265-params", "log-level=none:bframes=0:pools=none"},
-		"H.265, fragmented":        {"-c:v", "libx265", "-x265-params", "log-level=none:bframes=0:pools=none", "-tag:v", "hvc1", "-movflags", "+frag_keyframe+empty_moov"},
+		"H.264":                            {"-c:v", "libx264", "-bf", "0"},
+		"H.264 with B-frames":              {"-c:v", "libx264", "-bf", "2"},
+		"H.264, tables in front":           {"-c:v", "libx264", "-bf", "0", "-movflags", "+faststart"},
+		"H.264, fragmented":                {"-c:v", "libx264", "-bf", "0", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"},
+		"H.264, old fragments":             {"-c:v", "libx264", "-bf", "0", "-movflags", "+frag_keyframe+empty_moov"},
+		"H.264, fragments of no said time": {"-c:v", "libx264", "-bf", "0", "-f", "ismv"},
+		"H.264, sets in the units":         {"-c:v", "libx264", "-bf", "0", "-tag:v", "avc3", "-bsf:v", "dump_extra"},
+		"H.265":                            {"-c:v", "libx265", "-x265-params", "log-level=none:bframes=0:pools=none"},
+		"H.265, fragmented":                {"-c:v", "libx265", "-x265-params", "log-level=none:bframes=0:pools=none", "-tag:v", "hvc1", "-movflags", "+frag_keyframe+empty_moov"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, f := pictures(t, record(t, args...))
@@ -124,7 +127,13 @@ func TestWhatIsNoFilm(t *testing.T) {
 		}
 		return path
 	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, path := range map[string]string{
+		"a pipe that nobody writes to": pipe,
+
 		"nothing":       write("empty", ""),
 		"text":          write("text", strings.Repeat("this is no film ", 50)),
 		"a folder":      dir,
@@ -136,6 +145,43 @@ func TestWhatIsNoFilm(t *testing.T) {
 	}
 	if _, err := open(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: got %v", err)
+	}
+}
+
+// Times are those that a player shows, also where a film was cut without coding it again, or its sound begins first.
+func TestFilmsThatDoNotBeginWithTheirFirstPicture(t *testing.T) {
+	whole := record(t, "-c:v", "libx264", "-bf", "2")
+	for name, c := range map[string]struct {
+		args []string
+		want time.Duration
+	}{
+		"whole":              {[]string{"-i", whole, "-c", "copy"}, 0},
+		"cut":                {[]string{"-ss", "3.1", "-i", whole, "-c", "copy"}, -1100 * time.Millisecond},
+		"sound begins first": {[]string{"-itsoffset", "1.5", "-i", whole, "-f", "lavfi", "-i", "sine=duration=5", "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac"}, 1500 * time.Millisecond},
+	} {
+		path := filepath.Join(t.TempDir(), "film.mp4")
+		if out, err := exec.Command("ffmpeg", append(append([]string{"-v", "error"}, c.args...), path)...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: ffmpeg: %v\n%s", name, err, out)
+		}
+		f, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if got := f.Start(); got < c.want-time.Millisecond || got > c.want+time.Millisecond {
+			t.Errorf("%s: the first picture is at %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestBrokenEditLists(t *testing.T) {
+	stsz := make([]byte, 12)
+	stsz[11] = 1
+	for _, elst := range []string{"", "\x01", "\x00\x00\x00\x00\x00\x00\x00\x09", "\x01\x00\x00\x00\x00\x00\x00\x01" + strings.Repeat("\x7F", 20)} {
+		v := tables{elst: []byte(elst), stsz: stsz}
+		if err := v.edit(1000); err != nil && !errors.Is(err, ErrFormat) || v.edited {
+			t.Errorf("%q: got %v, edited %v", elst, err, v.edited)
+		}
 	}
 }
 

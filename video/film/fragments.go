@@ -15,10 +15,7 @@ func (f *Film) moof(b []byte, at int64) error {
 			return nil
 		}
 		d, base, mine := f.track.defaults, at, false
-		time, next := int64(0), int64(0)
-		if n := len(f.samples); n > 0 {
-			time = f.samples[n-1].time
-		}
+		time, next := f.track.end, int64(0) // unless the fragment says when it begins
 		return boxes(body, func(kind string, body []byte) error {
 			r := &reader{b: body}
 			version := r.u8()
@@ -86,6 +83,7 @@ func (f *Film) moof(b []byte, at int64) error {
 					next += int64(s.size)
 					time += int64(duration)
 				}
+				f.track.end = time
 			}
 			return nil
 		})

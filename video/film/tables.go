@@ -69,7 +69,13 @@ func table(body []byte, each int) (version int, n int, r *reader, err error) {
 
 // moov takes the first video track that can be read.
 func (f *Film) moov(b []byte) error {
+	scale := uint32(0) // of the film's own time
 	err := boxes(b, func(kind string, body []byte) error {
+		if kind == "mvhd" {
+			r := afterTimes(body)
+			scale = r.u32()
+			return r.err(kind)
+		}
 		if kind != "trak" || f.track.codec != 0 {
 			return nil
 		}
@@ -83,8 +89,15 @@ func (f *Film) moov(b []byte) error {
 		if t.scale == 0 {
 			return fmt.Errorf("%w: no time scale", ErrFormat)
 		}
+		if err := t.edit(scale); err != nil {
+			return err
+		}
 		f.track = t.track
-		return t.samples(&f.samples)
+		if err := t.samples(&f.samples); err != nil {
+			return err
+		}
+		f.track.end = t.end
+		return nil
 	})
 	if err != nil {
 		return err
@@ -112,7 +125,7 @@ func (f *Film) moov(b []byte) error {
 type tables struct {
 	track
 	stts, ctts, stsc []byte
-	stsz, stco       []byte
+	stsz, stco, elst []byte
 	wide             bool // stco has 64 bits
 }
 
@@ -131,7 +144,7 @@ func afterTimes(body []byte) *reader {
 func (t *tables) walk(b []byte) error {
 	return boxes(b, func(kind string, body []byte) error {
 		switch kind {
-		case "mdia", "minf", "stbl":
+		case "mdia", "minf", "stbl", "edts":
 			return t.walk(body)
 		case "tkhd":
 			r := afterTimes(body)
@@ -141,6 +154,8 @@ func (t *tables) walk(b []byte) error {
 			r := afterTimes(body)
 			t.scale = r.u32()
 			return r.err(kind)
+		case "elst":
+			t.elst = body
 		case "stsd":
 			return t.entry(body)
 		case "stts":
@@ -249,6 +264,7 @@ func (t *tables) times(list []sample) error {
 			i++
 		}
 	}
+	t.end = at
 	if t.ctts == nil {
 		return nil
 	}
