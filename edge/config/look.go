@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,6 +31,8 @@ func (o object) look(l *Look) {
 	l.Regions, l.Masks = o.polygons("regions"), o.polygons("masks")
 	if n := len(l.Regions) + len(l.Masks); n > maxAreas {
 		o.r.bad(o.path, fmt.Sprintf("has %d regions and masks", n), fmt.Sprintf("use at most %d", maxAreas))
+	} else if n > 0 && l.blind() {
+		o.r.bad(o.path, "leaves nothing of the picture to be looked at", "its regions must enclose something that its masks do not cover")
 	}
 }
 
@@ -62,6 +65,30 @@ func (o object) polygons(key string) (out []Polygon) {
 		}
 	}
 	return out
+}
+
+// blind says whether the regions and masks leave nothing of the picture, as when a region's corners lie on a line.
+func (l Look) blind() bool {
+	const side = 128 // as fine as an eye looks
+	for i := range side * side {
+		x, y := (float64(i%side)+0.5)/side, (float64(i/side)+0.5)/side
+		in := func(p Polygon) bool { return p.contains(x, y) }
+		if (len(l.Regions) == 0 || slices.ContainsFunc(l.Regions, in)) && !slices.ContainsFunc(l.Masks, in) {
+			return false
+		}
+	}
+	return true
+}
+
+// contains says whether a place is inside the polygon, by the number of its sides on the way to the left.
+func (p Polygon) contains(x, y float64) (in bool) {
+	for i, a := range p {
+		b := p[(i+len(p)-1)%len(p)]
+		if (a[1] > y) != (b[1] > y) && x < a[0]+(y-a[1])/(b[1]-a[1])*(b[0]-a[0]) {
+			in = !in
+		}
+	}
+	return in
 }
 
 // String is l as YAML.

@@ -96,3 +96,22 @@ cameras:
 		}
 	}
 }
+
+// A camera that looks at nothing would be found out on the night of a burglary.
+func TestLookThatSeesNothingIsAProblem(t *testing.T) {
+	for look, blind := range map[string]bool{
+		"{masks: [[[0, 0], [1, 0], [1, 1], [0, 1]]]}":                                            true,
+		"{regions: [[[0, 0], [0.5, 0.5], [1, 1]]]}":                                              true,
+		"{regions: [[[0.2, 0.2], [0.4, 0.2], [0.3, 0.4]]], masks: [[[0, 0], [1, 0], [0.5, 1]]]}": true,
+		"{masks: [[[0, 0], [1, 0], [1, 0.5], [0, 0.5]], [[0, 0.5], [1, 0.5], [1, 1], [0, 1]]]}":  true,
+		"{masks: [[[0, 0], [1, 0], [1, 0.98], [0, 0.98]]]}":                                      false,
+		"{regions: [[[0, 0], [1, 1], [1, 0], [0, 1]]]}":                                          false,
+		"{masks: [[[0, 0], [1, 0], [1, 0.005], [0, 0.005]]]}":                                    false,
+		"{regions: [], masks: []}":                                                               false,
+	} {
+		_, ps := parseGateway("gateway.yaml", []byte(site+uplink+"\ncameras: [{id: a, main: \"rtsp://c/m\", motion: "+look+"}]\n"), nil)
+		if got := lines(ps); strings.Contains(got, "cameras[0].motion: leaves nothing of the picture") != blind || !blind && len(ps) > 0 {
+			t.Errorf("%s: got %q, want a problem: %v", look, got, blind)
+		}
+	}
+}
