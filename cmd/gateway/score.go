@@ -28,7 +28,7 @@ type scoreCmd struct {
 	configFlag
 	Grade       string   `help:"alert (every picture) or watching (keyframes, and what they wake)." enum:"alert,watching" default:"alert"`
 	JSON        bool     `name:"json" help:"Print {file: [[start_s, end_s, reported_s], ...]} and nothing else."`
-	Truth       string   `help:"Ground truth: CSV with clip, start_s, end_s, label, target." type:"path" placeholder:"FILE"`
+	Truth       string   `help:"Ground truth: CSV with clip, start_s, end_s, label, target, or the same in JSON." type:"path" placeholder:"FILE"`
 	Out         string   `help:"Draw a timeline and a heat map of each file (PNG) into this folder." type:"path" placeholder:"DIR"`
 	Sensitivity float64  `help:"1 is usual; 2 asks for half the contrast and half the size." default:"1"`
 	Markdown    bool     `help:"With ground truth: print the total as one row of a markdown table."`

@@ -27,7 +27,7 @@ var (
 
 const (
 	lineWidth  = 1200
-	lineHeight = 100
+	lineHeight = 106
 	margin     = 10
 )
 
@@ -101,19 +101,20 @@ func (s *scored) timeline() image.Image {
 	return img
 }
 
-// digits are three by five dots each, row by row: a font would be a dependency for ten signs.
+// digits are three by five dots each, row by row, and a dot is two pixels wide and high: a font would be a dependency for ten signs.
 var digits = [10]uint16{0b111_101_101_101_111, 0b010_110_010_010_111, 0b111_001_111_100_111, 0b111_001_111_001_111, 0b101_101_111_001_001,
 	0b111_100_111_001_111, 0b111_100_111_101_111, 0b111_001_001_001_001, 0b111_101_111_101_111, 0b111_101_111_001_111}
 
 func label(img *image.RGBA, x, y int, number string) {
-	x -= 2 * len(number)
+	const dot = 2
+	x = max(0, min(lineWidth-4*dot*len(number), x-2*dot*len(number)))
 	for _, d := range number {
 		for i := range 15 {
 			if digits[d-'0']>>(14-i)&1 != 0 {
-				img.Set(x+i%3, y+i/3, ink)
+				paint(img, image.Rect(x+i%3*dot, y+i/3*dot, x+(i%3+1)*dot, y+(i/3+1)*dot), ink)
 			}
 		}
-		x += 4
+		x += 4 * dot
 	}
 }
 

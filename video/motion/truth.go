@@ -1,7 +1,9 @@
 package motion
 
 import (
+	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +19,53 @@ type Truth struct {
 	Ignore   bool    // counts neither for nor against
 }
 
-// ReadTruth reads ground truth: CSV with the columns clip, start_s, end_s, label and target. The key is the clip's file name.
+// maxTruth is how long a file of ground truth may be.
+const maxTruth = 16 << 20
+
+// ReadTruth reads ground truth: CSV with the columns clip, start_s, end_s, label and target, or JSON that is a list of clips with their events under
+// the same names. The key is the clip's file name.
 func ReadTruth(r io.Reader) (map[string][]Truth, error) {
-	rows, err := csv.NewReader(r).ReadAll()
+	b, err := io.ReadAll(io.LimitReader(r, maxTruth))
+	if err != nil {
+		return nil, fmt.Errorf("ground truth: %w", err)
+	}
+	b = bytes.TrimPrefix(b, []byte("\xEF\xBB\xBF")) // spreadsheets begin with it
+	if text := bytes.TrimSpace(b); len(text) > 0 && text[0] == '[' {
+		return truthOfJSON(text)
+	}
+	return truthOfCSV(b)
+}
+
+func truthOfJSON(b []byte) (map[string][]Truth, error) {
+	var clips []struct {
+		Clip   string `json:"clip"`
+		Events []struct {
+			Start  *float64 `json:"start_s"`
+			End    *float64 `json:"end_s"`
+			Label  string   `json:"label"`
+			Target bool     `json:"target"` // null: it does not count
+		} `json:"events"`
+	}
+	if err := json.Unmarshal(b, &clips); err != nil {
+		return nil, fmt.Errorf("ground truth: %w", err)
+	}
+	out := map[string][]Truth{}
+	for _, c := range clips {
+		if out[c.Clip] == nil {
+			out[c.Clip] = []Truth{} // it is known, also when nothing happens in it
+		}
+		for i, e := range c.Events {
+			if e.Start == nil || e.End == nil {
+				return nil, fmt.Errorf("ground truth: clip %s: event %d has no start_s or no end_s", c.Clip, i+1)
+			}
+			out[c.Clip] = append(out[c.Clip], Truth{*e.Start, *e.End, e.Target, e.Label == "ignore"})
+		}
+	}
+	return out, nil
+}
+
+func truthOfCSV(b []byte) (map[string][]Truth, error) {
+	rows, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("ground truth: %w", err)
 	}

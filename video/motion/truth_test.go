@@ -47,7 +47,23 @@ func TestScore(t *testing.T) {
 	if median, worst, ok := sum.Delay(); median != 2.5 || worst != 4 || !ok {
 		t.Errorf("got median %v, worst %v, want 2.5 and 4", median, worst)
 	}
-	for name, text := range map[string]string{"empty": "", "another table": "a,b\n1,2\n", "no number": strings.Replace(truthCSV, "9.5", "soon", 1)} {
+	for name, text := range map[string]string{
+		"of a spreadsheet": "\xEF\xBB\xBF" + strings.ReplaceAll(truthCSV, "\n", "\r\n"),
+		"JSON": `[{"clip": "a.mp4", "fps": 10, "events": [{"start_s": 9.5, "end_s": 10, "label": "ignore", "target": null, "box": [0, 0, 1, 1]},
+			{"start_s": 10, "end_s": 20.0, "label": "person", "target": true}, {"start_s": 40, "end_s": 50, "label": "person", "target": true},
+			{"start_s": 60, "end_s": 70, "label": "lighting", "target": false}]},
+			{"clip": "busy.mp4", "events": [{"start_s": 0, "end_s": 30, "label": "person", "target": true}]}]`,
+	} {
+		if got, err := ReadTruth(strings.NewReader(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if d := cmp.Diff(truth, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	if got, err := ReadTruth(strings.NewReader(`[{"clip": "quiet.mp4", "events": []}]`)); err != nil || len(got) != 1 {
+		t.Errorf("a clip in which nothing happens: got %v, %v, want it known", got, err)
+	}
+	for name, text := range map[string]string{"JSON of something else": `[{"clip": "a.mp4", "events": [{"from": 1}]}]`, "JSON cut short": `[{"clip"`, "empty": "", "another table": "a,b\n1,2\n", "no number": strings.Replace(truthCSV, "9.5", "soon", 1)} {
 		if _, err := ReadTruth(strings.NewReader(text)); err == nil {
 			t.Errorf("%s: took it for ground truth", name)
 		}
