@@ -11,6 +11,7 @@ import (
 	"sitewatch/edge"
 	"sitewatch/edge/alarm"
 	"sitewatch/edge/config"
+	"sitewatch/video/motion"
 )
 
 // unwilling is a journal that refuses the first events.
@@ -36,7 +37,8 @@ func (bubbleClock) Now() edge.Stamp { return edge.Stamp{Wall: time.Now().UTC(), 
 func unwillingCamera(t *testing.T, j *unwilling) *camera {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	return &camera{Camera: config.Camera{ID: "door"}, box: &box{desk: deskOn(t, j), clock: bubbleClock{}, log: log}}
+	eye := motion.NewPool(motion.Options{Clock: bubbleClock{}, Log: log}, []edge.CameraID{"door"}) // nobody runs it
+	return &camera{Camera: config.Camera{ID: "door"}, box: &box{desk: deskOn(t, j), eye: eye, clock: bubbleClock{}, log: log}}
 }
 
 func deskOn(t *testing.T, j alarm.Journal) *alarm.Desk {
