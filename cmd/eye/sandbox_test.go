@@ -16,6 +16,9 @@ import (
 // inSandbox, when it is set, makes of this test program an eye that has been taken over.
 const inSandbox = "SITEWATCH_TEST_SANDBOX"
 
+// inherited is what of cmd.ExtraFiles comes first.
+const inherited = 3
+
 // attempts are what code in a decoder would try. Each must fail.
 var attempts = map[string]func() error{
 	"open a file":           func() error { _, err := os.Open("/etc/hostname"); return err },
@@ -50,6 +53,9 @@ func TestSandboxedChild(t *testing.T) {
 			fmt.Printf("%s: %v, want EPERM\n", name, err)
 		}
 	}
+	if _, err := unix.Read(inherited, make([]byte, 1)); !errors.Is(err, unix.EBADF) {
+		fmt.Printf("read what the gateway had inherited: %v, want EBADF\n", err)
+	}
 	done := make(chan bool) // threads and memory are still to be had
 	for range 20 {
 		go func() { done <- len(bytes.Repeat([]byte{1}, 1<<20)) > 0 }()
@@ -64,6 +70,12 @@ func TestSandboxedChild(t *testing.T) {
 func TestSandbox(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestSandboxedChild$")
 	cmd.Env = append(os.Environ(), inSandbox+"=1")
+	secret, err := os.Open(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	cmd.ExtraFiles = []*os.File{secret}
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "alive" {
 		t.Errorf("got %v and %q, want an eye that can do nothing and lives", err, out)
