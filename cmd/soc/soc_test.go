@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -39,17 +40,23 @@ func program(t *testing.T, args ...string) (status int, stdout, stderr string) {
 func written(t *testing.T) (path, http string) {
 	t.Helper()
 	dir := t.TempDir()
+	// Not of the ports that the kernel gives to whoever asks: nobody else takes them before the program does.
 	addr := func() string {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		for {
+			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(5000)))
+			if err == nil {
+				defer ln.Close()
+				return ln.Addr().String()
+			}
 		}
-		defer ln.Close()
-		return ln.Addr().String()
 	}
 	http = addr()
+	uplink := addr()
+	for uplink == http {
+		uplink = addr()
+	}
 	path = filepath.Join(dir, "soc.yaml")
-	if err := os.WriteFile(path, fmt.Appendf(nil, "data: %s/data\nuplink: %q\nhttp: %q\n", dir, addr(), http), 0o600); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, "data: %s/data\nuplink: %q\nhttp: %q\n", dir, uplink, http), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path, http
@@ -109,7 +116,7 @@ func start(t *testing.T, path, addr string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for range 500 {
+	for range 9000 { // three minutes
 		if r, err := http.Get("http://" + addr + "/healthz"); err == nil {
 			r.Body.Close()
 			return cmd
@@ -151,7 +158,7 @@ func TestProcessIsKilledComesBackAndStopsCleanly(t *testing.T) {
 		t.Errorf("the CA has changed (%v)", err)
 	}
 	// A browser that holds a stream open does not hold up the end.
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/api/v1/events/stream", nil)
 	if err != nil {
@@ -167,6 +174,6 @@ func TestProcessIsKilledComesBackAndStopsCleanly(t *testing.T) {
 		t.Errorf("SIGTERM: %v", err)
 	}
 	if ctx.Err() != nil {
-		t.Error("it took 20 s to stop")
+		t.Error("it took a minute to stop")
 	}
 }
