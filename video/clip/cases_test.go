@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sitewatch/edge"
@@ -96,12 +97,14 @@ func TestClipTellsOfAPauseInIt(t *testing.T) {
 }
 
 func TestWaitsForADeadCameraNoLongerThanGrace(t *testing.T) {
-	job := alarm(0, time.Second, -4800*time.Millisecond) // its time and the grace are over 200 ms from now
-	started := time.Now()
-	_, _, lost := cutOne(t, t.TempDir(), newRing(), 0, job, nil)
-	if d := time.Since(started); lost == "" || d < 150*time.Millisecond || d > 5*time.Second {
-		t.Errorf("lost %q after %v, want after 200 ms", lost, d)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		job := alarm(0, 10*time.Second, -4800*time.Millisecond) // its time and the grace are over 200 ms from now
+		started := time.Now()
+		_, _, lost := cutOne(t, t.TempDir(), newRing(), 0, job, nil)
+		if d := time.Since(started); lost == "" || d < 200*time.Millisecond || d > 250*time.Millisecond {
+			t.Errorf("lost %q after %v, want after 200 ms", lost, d)
+		}
+	})
 }
 
 // made cuts a whole clip and returns its bytes.
@@ -217,7 +220,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	job := alarm(15*time.Second, 5*time.Second, 5*time.Second)
 	j.jobs[job.ID] = job
 	stop := run(t, New(Options{Dir: dir, Jobs: j, Clock: clock{16500 * time.Millisecond}, Log: quiet, Cameras: map[edge.CameraID]Camera{"stockroom": {Ring: r}}}).Run)
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(5 * time.Millisecond) {
 		if fi, err := os.Stat(filepath.Join(dir, string(job.ID)+".tmp")); err == nil && fi.Size() > 40_000 {
 			break
 		}
@@ -242,9 +245,13 @@ func TestDirectoryThatIsGone(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal()
 	job := alarm(15*time.Second, 5*time.Second, 5*time.Second)
+	left := filepath.Join(dir, edge.NewID()+".tmp")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c := New(Options{Dir: dir, Jobs: j, Clock: clock{30 * time.Second}, Log: quiet, Cameras: map[edge.CameraID]Camera{"stockroom": {Ring: r}}})
 	stop := run(t, c.Run)
-	<-time.After(20 * time.Millisecond)
+	gone(t, left) // it has made its folder, and looked through it
 	os.RemoveAll(dir)
 	j.want(job)
 	if _, _, lost := j.outcome(t, job.ID); !strings.HasPrefix(lost, "cannot write it") || strings.Contains(lost, dir) {
