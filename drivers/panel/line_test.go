@@ -112,13 +112,13 @@ func startLine(t *testing.T, port string, settings map[string]any, r *reports, w
 
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 12000 {
 		if cond() {
 			return
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	t.Fatalf("10 s and not yet: %s", what)
+	t.Fatalf("two minutes and not yet: %s", what)
 }
 
 func TestUnpluggedIsReportedAndSoIsItsReturn(t *testing.T) {
@@ -206,7 +206,7 @@ func dialLine(t *testing.T, l *Line) net.Conn {
 
 func ask(t *testing.T, c net.Conn, say string) error {
 	t.Helper()
-	stop := time.AfterFunc(5*time.Second, func() { c.Close() })
+	stop := time.AfterFunc(time.Minute, func() { c.Close() })
 	defer stop.Stop()
 	if _, err := c.Write([]byte(say)); err != nil {
 		return err

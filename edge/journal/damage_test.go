@@ -118,7 +118,7 @@ func (s shopfloor) survive(t *testing.T, dir string, before edge.JournalID) stri
 	b := open(t, testOptions(dir))
 	defer b.stop()
 	b.append(edge.Event{Kind: edge.KindFire, Text: "after"})
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		var open int
 		must(t, b.readRow(t.Context(), `select count(*) from salvages where done = 0`, nil, &open))

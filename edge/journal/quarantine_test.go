@@ -20,7 +20,7 @@ func untilDamaged(t *testing.T, opt Options, meanwhile func(j *Journal)) {
 	t.Helper()
 	j, err := Open(t.Context(), opt)
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { err = j.Run(ctx) })

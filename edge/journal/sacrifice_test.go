@@ -47,7 +47,7 @@ func TestFireOutranksSmallClipsOnAFullDisk(t *testing.T) {
 	}
 	// Room again: what was deleted is said, each once, and a restart has nothing to add.
 	must(t, os.Remove(filepath.Join(dir, "somebody-elses-file")))
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for b.kinds()[edge.KindClipLost] < clips {
 		select {
 		case <-b.Changed(edge.Routine):

@@ -299,7 +299,7 @@ func TestFullDiskLivesOnTheReserve(t *testing.T) {
 	}
 	wait := func(k edge.Kind) {
 		t.Helper()
-		deadline := time.After(20 * time.Second)
+		deadline := time.After(3 * time.Minute)
 		for {
 			changed := b.Changed(edge.Routine)
 			if b.kinds()[k] > 0 {

@@ -72,7 +72,7 @@ func serve(t *testing.T, change func(*Options)) string {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Run did not return")
 		}
 	})
@@ -97,7 +97,7 @@ func get(t *testing.T, method, addr, path, host string) (int, http.Header, strin
 		req.Host = host
 	}
 	tr := &http.Transport{DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: tr, Timeout: 10 * time.Second}).Do(req)
+	resp, err := (&http.Client{Transport: tr, Timeout: time.Minute}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -333,7 +333,7 @@ func TestSystemdIsTold(t *testing.T) {
 	socket, watchdog := NotifyEnv()
 	tree := New(Options{Log: slog.New(slog.DiscardHandler), Clock: edge.NewSystemClock(), Notify: socket, Watchdog: watchdog})
 	first := make(chan struct{})
-	if err := tree.Go(Task{Name: "journal", Vital: true, Beat: 100 * time.Millisecond, Run: func(ctx context.Context) error {
+	if err := tree.Go(Task{Name: "journal", Vital: true, Beat: 5 * time.Second, Run: func(ctx context.Context) error {
 		<-first
 		edge.Beat(ctx)
 		return untilDone(ctx) // and then it hangs
@@ -342,7 +342,7 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 	result := make(chan error, 1)
 	go func() { result <- tree.Run(t.Context()) }()
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	next := func() string {
 		b := make([]byte, 100)
 		n, err := conn.Read(b)

@@ -98,7 +98,7 @@ func (f *front) event(e edge.Event) edge.Seq {
 
 func (f *front) do(method, path string, head map[string]string, body string) (int, http.Header, string) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second) // an event stream that should have been refused never ends
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute) // an event stream that should have been refused never ends
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, f.srv.URL+path, strings.NewReader(body))
 	if err != nil {
