@@ -84,7 +84,7 @@ func TestAllBadCamerasTogether(t *testing.T) {
 		return troubles[name] == "" && s.Units >= 30
 	}
 	waiting := catalogue()
-	for deadline := time.After(4 * time.Minute); len(waiting) > 0 || !frozen.told.Load() || slices.ContainsFunc(sinks, func(s *seen) bool { return s.count() < 100 }); {
+	for deadline := time.After(8 * time.Minute); len(waiting) > 0 || !frozen.told.Load() || slices.ContainsFunc(sinks, func(s *seen) bool { return s.count() < 100 }); {
 		waiting = slices.DeleteFunc(waiting, func(name string) bool { return done(name, bads[name]) })
 		peak = max(peak, heap())
 		select {
@@ -124,7 +124,7 @@ func goodCameras(t *testing.T) *rtsptest.Server {
 	for i := range 4 {
 		cams = append(cams, s.Camera(fmt.Sprint("good-", i)))
 	}
-	sendFilm(t, s, cams, 50*time.Millisecond, t.Errorf)
+	sendFilm(t, s, cams, 50*time.Millisecond, 10*time.Millisecond, t.Errorf)
 	return s
 }
 

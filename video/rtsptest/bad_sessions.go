@@ -28,7 +28,7 @@ func badSessions() []Bad {
 				p.send([]packet{interleaved(p.channels[0]+1, []byte{0x81, 203, 0, 1, 0x51, 0x73, 0x51, 0x73})})
 				silence(ctx, p)
 			}},
-		{Name: "needs-keepalive", Does: "hangs up when nothing is asked for 3 s, as its Session header says", From: "RFC 2326 §12.37", Plays: true, timeout: 3 * time.Second},
+		{Name: "needs-keepalive", Does: "hangs up when nothing is asked for 15 s, five times what its Session header says", From: "RFC 2326 §12.37", Plays: true, timeout: 3 * time.Second},
 		{Name: "keepalive-454", Does: "answers keepalives with 454 and goes on", From: "RFC 2326 §11.3.4", Plays: true, timeout: 3 * time.Second, answer: refuseKeepalive("454 Session Not Found")},
 		{Name: "keepalive-501", Does: "answers keepalives with 501 and goes on", From: "RFC 2326 §11.3.14", Plays: true, timeout: 3 * time.Second, answer: refuseKeepalive("501 Not Implemented")},
 		{Name: "keepalive-ignored", Does: "does not answer keepalives and goes on", From: "RFC 2326 §12.37", Plays: true, timeout: 3 * time.Second,

@@ -143,7 +143,7 @@ func (p *peer) setup(q request) error {
 	p.channels[track] = byte(first)
 	life := 60
 	if p.bad.timeout > 0 {
-		life, p.last = int(p.bad.timeout/time.Second), p.bad.timeout
+		life, p.last = int(p.bad.timeout/time.Second), 5*p.bad.timeout // a client on a busy machine may be late
 	}
 	return p.reply(q, "200 OK", "", fmt.Sprintf("Transport: RTP/AVP/TCP;unicast;interleaved=%d-%d;ssrc=%08X", first, first+1, ssrc),
 		fmt.Sprintf("Session: %s;timeout=%d", session, life))
