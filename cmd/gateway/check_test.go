@@ -138,11 +138,13 @@ func TestCheckListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		<-time.After(time.Second) // the ports are open, and echo nothing any more
+		for _, m := range sent {
+			awaitOpen(t, m)
+		}
 		sent[0].Write(good)
 		sent[1].Write([]byte{0x80, 0x93, 0x11, 0x80, 0x93})
 	}()
-	status, stdout, stderr := gateway(t, "check", "--config", file, "--listen", "3s")
+	status, stdout, stderr := gateway(t, "check", "--config", file, "--listen", "8s")
 	if status != cli.ExitFailed || !strings.Contains(stderr, "not every panel is heard") {
 		t.Errorf("exit status %d, %q", status, stderr)
 	}
@@ -211,5 +213,15 @@ func TestStatusOfAnotherSiteIsNoAnswer(t *testing.T) {
 				t.Errorf("exit status %d, %q, %q; want %d and %q on standard error", status, stdout, stderr, cli.ExitFailed, c.want)
 			}
 		})
+	}
+}
+
+// awaitOpen waits until somebody has opened the other end of the line: it echoes nothing any more.
+func awaitOpen(t *testing.T, m *os.File) {
+	for t.Context().Err() == nil {
+		if s, err := unix.IoctlGetTermios(int(m.Fd()), unix.TCGETS); err == nil && s.Lflag&unix.ECHO == 0 {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }

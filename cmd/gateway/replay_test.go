@@ -83,13 +83,15 @@ panels:
   - {id: intruder, driver: galaxy-sia, port: "`+s.Name()+`", settings: {baud: 9600, ack_form: ackreq}}
 `)
 	go func() {
-		<-time.After(time.Second)
+		awaitOpen(t, m)
 		m.Write([]byte{0x46, 0x23, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x9B})
-		<-time.After(500 * time.Millisecond)
+		for n := 0; n < 3 && t.Context().Err() == nil; <-time.After(10 * time.Millisecond) { // until it is answered
+			n, _ = unix.IoctlGetInt(int(m.Fd()), unix.TIOCINQ)
+		}
 		m.Write([]byte{0x4E, 0x4E, 0x74, 0x69, 0x31, 0x31, 0x3A, 0x34, 0x36, 0x2F, 0x42, 0x41, 0x31, 0x30, 0x31, 0x31, 0xF7})
 	}()
 	out := filepath.Join(t.TempDir(), "line.wire")
-	if status, _, stderr := gateway(t, "capture", "--config", file, "--panel", "intruder", "--for", "3s", "--out", out); status != 0 {
+	if status, _, stderr := gateway(t, "capture", "--config", file, "--panel", "intruder", "--for", "8s", "--out", out); status != 0 {
 		t.Fatalf("exit status %d: %s", status, stderr)
 	}
 	text, err := os.ReadFile(out)

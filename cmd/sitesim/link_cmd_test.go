@@ -70,7 +70,12 @@ func TestLinkRunsCommandsAndLeavesNothing(t *testing.T) {
 		t.Errorf("a command that failed: ended with %d and %s", status, out)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, interrupt)
+	began := func() int { b, _ := os.ReadFile(pids); return len(strings.Fields(string(b))) }
+	go func() {
+		for before := began(); began() < before+2 && ctx.Err() == nil; <-time.After(10 * time.Millisecond) {
+		}
+		interrupt()
+	}()
 	if status, out := sitesim(ctx, "link", "--exec-a", sleeper, "--exec-b", sleeper); status != 0 {
 		t.Errorf("interrupted: ended with %d and %s", status, out)
 	}

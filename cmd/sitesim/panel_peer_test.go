@@ -73,8 +73,8 @@ func startPeer(t *testing.T, f panelFaults) (*rs485.Port, *badLine) {
 	return port, bad
 }
 
-// said reads until nothing has come for a while.
-func said(t *testing.T, p *rs485.Port, ask string) string {
+// said reads until so many bytes have come, and nothing more for a while.
+func said(t *testing.T, p *rs485.Port, ask string, least int) string {
 	t.Helper()
 	if _, err := p.Write([]byte(ask)); err != nil {
 		t.Fatal(err)
@@ -83,6 +83,7 @@ func said(t *testing.T, p *rs485.Port, ask string) string {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var out bytes.Buffer
+	hang := time.After(time.Minute)
 	go func() {
 		for ctx.Err() == nil {
 			b := make([]byte, 64)
@@ -98,6 +99,11 @@ func said(t *testing.T, p *rs485.Port, ask string) string {
 		case b := <-in:
 			out.Write(b)
 		case <-time.After(300 * time.Millisecond):
+			if out.Len() >= least {
+				return out.String()
+			}
+		case <-hang:
+			t.Errorf("%d bytes came, want %d", out.Len(), least)
 			return out.String()
 		}
 	}
@@ -117,13 +123,13 @@ func TestPeerOnAPty(t *testing.T) {
 		{"mute", panelFaults{Mute: 100}, ""},
 	} {
 		port, _ := startPeer(t, tt.f)
-		if got := said(t, port, "x"); got != tt.want {
+		if got := said(t, port, "x", len(tt.want)); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
 	for name, f := range map[string]panelFaults{"drop": {Drop: 100}, "parity": {Parity: 100}, "noise": {Noise: 100}, "baud": {Baud: true}} {
 		port, _ := startPeer(t, f)
-		if got := said(t, port, "x"); got == "<x>" || got == "" {
+		if got := said(t, port, "x", 1); got == "<x>" || got == "" {
 			t.Errorf("%s: got %q, want something else than the good answer", name, got)
 		}
 	}

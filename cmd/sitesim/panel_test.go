@@ -107,13 +107,13 @@ func raise(t *testing.T, p *galaxyPanel, code, zone, text string) {
 
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for range 3000 {
+	for range 18000 {
 		if cond() {
 			return
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	t.Fatalf("30 s and not yet: %s", what)
+	t.Fatalf("three minutes and not yet: %s", what)
 }
 
 func TestPanelIsHeard(t *testing.T) {
