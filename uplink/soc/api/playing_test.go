@@ -40,11 +40,17 @@ func makeFilm(t testing.TB, args ...string) []byte {
 // probe says which codecs are in a film.
 func probe(t testing.TB, film []byte) string {
 	t.Helper()
+	return ffprobe(t, film, "stream=codec_name")
+}
+
+// ffprobe is what it says of each stream of a film.
+func ffprobe(t testing.TB, film []byte, entries string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "probe.mp4")
 	if err := os.WriteFile(path, film, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", path).CombinedOutput()
+	b, err := exec.Command("ffprobe", "-v", "error", "-show_entries", entries, "-of", "csv=p=0", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, b)
 	}
@@ -232,6 +238,9 @@ func TestPreview(t *testing.T) {
 	}
 	if got := probe(t, []byte(body)); got != "h264 aac" {
 		t.Errorf("the preview has %s, want h264 aac", got)
+	}
+	if got := ffprobe(t, []byte(body), "stream=start_time"); strings.Trim(got, "0. ") != "" {
+		t.Errorf("pictures and sound of the preview begin at %s s, want both at 0", got)
 	}
 	if code, _, piece := f.do("GET", path, map[string]string{"Range": "bytes=100-199"}, ""); code != 206 || piece != body[100:200] {
 		t.Errorf("a range of it: %d", code)
