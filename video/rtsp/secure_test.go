@@ -142,7 +142,7 @@ func TestHintWhereNobodyAnswersTheCall(t *testing.T) {
 		err  error
 		hint string
 	}{
-		"nothing listens":     {&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "check both"},
+		"nothing listens":     {&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "nothing listens"},
 		"its name is unknown": {&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "camera-1.local"}}, "DNS"},
 	} {
 		if err := translate(c.err, ""); !strings.Contains(edge.HintOf(err), c.hint) {

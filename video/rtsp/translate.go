@@ -40,10 +40,10 @@ func translate(err error, secret string) error {
 			"see how many others look at this stream and how many the camera allows; if none does, switch the camera off and on")
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return edge.WithHint(errors.New("rtsp: the connection was ended at the other side"), "if this goes on, check the port in the camera's address, and rtsp or rtsps: what listens there may be no camera, or want TLS")
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return edge.WithHint(errors.New("rtsp: the connection is refused: nothing listens at the camera's address and port"), "check both; a camera that is starting takes a minute")
+	case errors.Is(err, syscall.ECONNREFUSED): // the system's words name the address: a camera may have sent us on to it
+		return edge.WithHint(plain(err, secret), "nothing listens there: check the camera's address and port; one that is starting takes a minute")
 	case errors.As(err, new(*net.DNSError)):
-		return edge.WithHint(errors.New("rtsp: the camera's name cannot be looked up"), "check the name in its address and this box's DNS, or use its IP address")
+		return edge.WithHint(plain(err, secret), "check the name in the camera's address and this box's DNS, or use its IP address")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, new(liberrors.ErrClientRequestTimedOut)):
 		return edge.WithHint(fmt.Errorf("%w: it does not answer", ErrStalled), "check the port in the camera's address, and rtsp or rtsps; a camera that is busy may need to be switched off and on")
 	case errors.As(err, new(liberrors.ErrClientTCPTimeout)), errors.As(err, new(liberrors.ErrClientUDPTimeout)):
@@ -55,5 +55,10 @@ func translate(err error, secret string) error {
 	case errors.Is(err, ErrStalled), errors.Is(err, ErrUnusable), errors.Is(err, ErrRedirect), errors.Is(err, errNoUDP), errors.Is(err, errNoTCP), errors.Is(err, ErrAddress), errors.Is(err, ErrNoVideo):
 		return err
 	}
+	return plain(err, secret)
+}
+
+// plain is what somebody else's error says, without the secret.
+func plain(err error, secret string) error {
 	return errors.New("rtsp: " + strings.TrimPrefix(safeText(err, secret), "rtsp: "))
 }
