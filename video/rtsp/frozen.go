@@ -1,8 +1,10 @@
 package rtsp
 
 import (
+	"bytes"
 	"context"
 	"hash/maphash"
+	"math/bits"
 	"time"
 
 	"sitewatch/video"
@@ -23,28 +25,30 @@ const (
 type repeats struct {
 	seed maphash.Seed
 
-	key, unit         uint64 // hashes of the last keyframe, and of the last picture
+	key, even, unit   uint64 // hashes of the last keyframe, and of the last picture
 	keys, units       int    // in a row that are the same, the first not counted
 	keyFrom, unitFrom time.Duration
 	begun             bool
 	from              time.Duration
 	repeating, moving bool
+	buf               []byte // for one slice
 }
 
 // see takes the next picture. After it repeating and moving say what is known; both are false when nothing is.
 func (r *repeats) see(u video.AccessUnit, codec video.Codec) {
 	now := u.Arrival.Mono
 	if !r.begun {
-		*r = repeats{seed: maphash.MakeSeed(), begun: true, from: now, keyFrom: now, unitFrom: now}
+		*r = repeats{seed: maphash.MakeSeed(), begun: true, from: now, keyFrom: now, unitFrom: now, buf: r.buf}
 	}
-	h := r.hash(u, codec)
+	h, even := r.hash(u, codec)
 	if u.Keyframe {
-		if h == r.key {
+		if h == r.key || even == r.even {
 			r.keys++
 		} else {
 			r.moving = r.key != 0
-			r.key, r.keys, r.keyFrom = h, 0, now
+			r.keys, r.keyFrom = 0, now
 		}
+		r.key, r.even = h, even
 	}
 	if h == r.unit && (u.Keyframe || len(u.Data) >= frozenBytes) {
 		r.units++
@@ -56,20 +60,71 @@ func (r *repeats) see(u video.AccessUnit, codec video.Codec) {
 	r.moving = !r.repeating && (r.moving || now-r.from >= movingAfter && r.keys == 0)
 }
 
-// hash is of the ends of the slices: their heads have numbers that change (idr_pic_id, H.264 §7.4.3), and SEI may have the time.
-func (r *repeats) hash(u video.AccessUnit, codec video.Codec) uint64 {
-	var h maphash.Hash
-	h.SetSeed(r.seed)
+// hash is of the ends of the slices: their heads have numbers that change, and SEI may have the time. whole is of all bytes of a picture
+// between keyframes, and of what is moved to its last bit of a keyframe; even is of a keyframe as its bytes lie.
+func (r *repeats) hash(u video.AccessUnit, codec video.Codec) (whole, even uint64) {
+	var w, e maphash.Hash
+	w.SetSeed(r.seed)
+	e.SetSeed(r.seed)
 	for n := range u.NALUs() {
 		if len(n) < 2 || codec == video.H264 && n[0]&0x1F > 5 || codec == video.H265 && n[0]>>1&0x3F > 31 {
 			continue
 		}
-		if tail := len(n) / 2 &^ 63; u.Keyframe && tail > 0 {
-			n = n[len(n)-tail:]
+		if u.Keyframe {
+			n = r.end(n)
+			e.Write(n[:max(len(n)-flushed, 0)])
+			n = toLastBit(n)
 		}
-		h.Write(n)
+		w.Write(n)
 	}
-	return h.Sum64()
+	return w.Sum64(), e.Sum64()
+}
+
+// flushed is how many bytes at its end an encoder of CABAC may fill as it likes: x264 writes other bits with each picture.
+const flushed = 2
+
+var emulation = []byte{0, 0, 3}
+
+// mostHashed bounds what is looked at of a slice.
+const mostHashed = 64 << 10
+
+// end is the second half of a slice, as a copy; all of one that is hardly more than its head.
+func (r *repeats) end(n []byte) []byte {
+	b := r.buf[:0]
+	n = n[max(len(n)-2*mostHashed, 0):]
+	for { // the bytes that keep a start code out of a slice come where its bits happen to lie (H.264 §7.4.1)
+		i := bytes.Index(n, emulation)
+		if i < 0 {
+			break
+		}
+		b, n = append(b, n[:i+2]...), n[i+3:]
+	}
+	b = append(b, n...)
+	r.buf = b
+	b = bytes.TrimRight(b, "\x00")
+	size := len(b) / 2
+	switch { // of slices whose heads are a byte longer or shorter the same
+	case size > 64:
+		size &^= 63
+	case size >= 8:
+		size &^= 7
+	default:
+		size = len(b)
+	}
+	return b[len(b)-size:]
+}
+
+// toLastBit moves b so that its last bit, which is 1 (H.264 §7.3.2.11), ends a byte: the numbers in a slice's head (idr_pic_id, §7.4.3) have codes
+// of many lengths, and in CAVLC all bits behind them move along.
+func toLastBit(b []byte) []byte {
+	if len(b) == 0 {
+		return b
+	}
+	shift := bits.TrailingZeros8(b[len(b)-1])
+	for i := len(b) - 1; i > 0; i-- {
+		b[i] = b[i]>>shift | b[i-1]<<(8-shift)
+	}
+	return b[1:]
 }
 
 // Why a camera is frozen.
