@@ -65,7 +65,7 @@ func (s *sound) add(u video.AccessUnit, at, first video.Ticks90k) {
 		}
 		s.params = u.Audio
 	case !u.Audio.Equal(s.params):
-		s.miss(fmt.Sprintf("the sound changed from %v to %v and is left out from there", s.params.Codec, u.Audio.Codec))
+		s.miss(fmt.Sprintf("the sound changed from %v of %d Hz to %v of %d Hz and is left out from there", s.params.Codec, s.params.Rate, u.Audio.Codec, u.Audio.Rate))
 		return
 	}
 	data, long := s.piece(u.Data)

@@ -42,7 +42,7 @@ func TestSoundThatIsNotAsItShouldBe(t *testing.T) {
 				u.Audio = other
 			}
 			return true
-		}), 0.05, 5.95, false, "the sound changed from AAC to Opus and is left out from there"},
+		}), 0.05, 5.95, false, "the sound changed from AAC of 16000 Hz to Opus of 48000 Hz and is left out from there"},
 		"is empty": {with(func(at time.Duration, u *video.AccessUnit) bool {
 			if at > 9*sec && at < 10*sec {
 				u.Data = nil
