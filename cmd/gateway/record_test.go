@@ -26,8 +26,10 @@ func recording(s *site) string {
 }
 
 // status asks the gateway.
-func (s *site) status() (st local.Status, err error) {
-	resp, err := http.Get("http://" + s.local + "/api/v1/status")
+func (s *site) status() (local.Status, error) { return statusAt(s.local) }
+
+func statusAt(addr string) (st local.Status, err error) {
+	resp, err := http.Get("http://" + addr + "/api/v1/status")
 	if err != nil {
 		return st, err
 	}
