@@ -143,8 +143,9 @@ func (s *cameraServer) runScene(ctx context.Context, id edge.CameraID, sc *scene
 	return ctx.Err()
 }
 
-// pacer gives RTP times: one step after another while that agrees with the clock, and the clock's when it does not, because a
-// film may have another rate than it says and an encoder may have been held up.
+// pacer gives RTP times: one step after another while that agrees with the clock. Where it does not, because a film has another rate than it
+// says or hesitates where it begins anew, the steps are a little longer or shorter until it does; an encoder that has been held up for longer
+// makes a jump.
 type pacer struct {
 	clock edge.Clock
 	step  int64
@@ -161,8 +162,13 @@ func (p *pacer) next() uint32 {
 	}
 	elapsed := int64((now - p.start) * 9 / 100000) // ns to 1/90000 s
 	p.last += p.step
-	if off := elapsed - p.last; off > 27000 || off < -27000 {
+	switch off := elapsed - p.last; {
+	case off > 27000 || off < -27000:
 		p.last = max(elapsed, p.last-p.step+1)
+	case off > 9000:
+		p.last += p.step / 16
+	case off < -9000:
+		p.last -= p.step / 16
 	}
 	return uint32(p.last)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 	"sitewatch/video/rtsp"
 	"sitewatch/video/rtsptest"
@@ -157,6 +158,27 @@ func TestCameraFaults(t *testing.T) {
 	}
 	s.Fault("stockroom", rtsptest.None)
 	look(t, rtsp.Options{URL: url}, 3)
+}
+
+// TestRTPTimesOfALoop: a film hesitates each time it begins anew, and no time is left out because of that: a picture would be taken for lost.
+func TestRTPTimesOfALoop(t *testing.T) {
+	clock := edgetest.NewClock()
+	p := pacer{clock: clock, step: 6000}
+	began, last := clock.Now().Mono, p.next()
+	for n := 1; n < 20*300; n++ {
+		at := clock.Advance(time.Second / 15)
+		if n%300 == 0 {
+			at = clock.Advance(80 * time.Millisecond)
+		}
+		ts := p.next()
+		if step := ts - last; step < 5600 || step > 6400 {
+			t.Fatalf("picture %d is %d ticks after the one before, want about 6000", n, step)
+		}
+		if off := video.Ticks90k(ts).Duration() - (at.Mono - began); off.Abs() > 300*time.Millisecond {
+			t.Fatalf("picture %d is %v away from the clock", n, off)
+		}
+		last = ts
+	}
 }
 
 func ffmpeg(t *testing.T, args ...string) {
