@@ -94,16 +94,18 @@ func look(ctx context.Context, name, url, passwords string, pictures int) (v vis
 }
 
 // patience is StallAfter and KeyframeAfter for a camera or its dialogue: short where they are what ends it, so long that a busy
-// machine never meets them where they are not. A dialogue whose file ends is silent from then on.
+// machine never meets them where they are not.
 func patience(name string) (stall, keyframe time.Duration) {
 	camera := strings.TrimSuffix(filepath.Base(name), ".dialogue")
 	why := troubles[camera]
-	stall, keyframe = 20*time.Second, 30*time.Second
+	stall, keyframe = 2*time.Minute, 2*time.Minute
 	if strings.Contains(why, "cannot be used") {
 		keyframe = 400 * time.Millisecond
 	}
 	if strings.Contains(why, "no pictures") {
 		stall = 2 * time.Second
+	} else if name != camera && (why == "" || beyond[camera]) {
+		stall = 20 * time.Second // the file ends, and is silent
 	}
 	return stall, keyframe
 }
