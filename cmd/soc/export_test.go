@@ -120,7 +120,7 @@ func look(t *testing.T, soc string) *ledger.SQLite {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 1500 {
+	for range 9000 { // three minutes
 		if ok() {
 			return
 		}

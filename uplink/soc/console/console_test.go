@@ -225,7 +225,7 @@ func browser(t testing.TB) context.Context {
 // until waits in the browser for an expression to be true. It asks from outside: the page's policy forbids eval.
 func until(expr string) chromedp.Action[chromedp.Void] {
 	return func(ctx context.Context, tab *chromedp.Target) (v chromedp.Void, err error) {
-		deadline := time.After(30 * time.Second)
+		deadline := time.After(3 * time.Minute)
 		for {
 			ok, err := chromedp.Evaluate[bool]("!!("+expr+")")(ctx, tab)
 			if ok {
@@ -233,7 +233,7 @@ func until(expr string) chromedp.Action[chromedp.Void] {
 			}
 			select {
 			case <-deadline:
-				return v, fmt.Errorf("not true within 30 s: %s (%w)", expr, err)
+				return v, fmt.Errorf("not true within three minutes: %s (%w)", expr, err)
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
