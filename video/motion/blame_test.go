@@ -393,6 +393,48 @@ func TestRateFallsBeforeAnyIsBlind(t *testing.T) {
 	}
 }
 
+// An eye that cannot keep up with a camera in alarm alone looks at the keyframes of the others all the same, and at new ones.
+func TestAlarmBlindsNoOtherCamera(t *testing.T) {
+	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog})
+	e.setUp(true)
+	e.Setup("alarm", Alert, true, ModelOptions{Sensitivity: 1})
+	push := func(c edge.CameraID, key bool) {
+		e.Push(c, video.AccessUnit{Data: make([]byte, 100), Keyframe: key}, video.Params{})
+	}
+	for n := range 30 {
+		push("other", n%10 == 0)
+	}
+	for range 100 {
+		push("alarm", true)
+	}
+	var turns []int // in which the other camera was
+	var seen []queued
+	for n := range 32 {
+		if q := e.next(); q.camera == "other" {
+			turns, seen = append(turns, n), append(seen, q)
+		}
+	}
+	if want := []int{7, 15, 23, 31}; !slices.Equal(turns, want) {
+		t.Fatalf("the other camera has its turns at %v, want %v", turns, want)
+	}
+	if !seen[0].unit.Keyframe || seen[0].number != 21 || seen[0].unit.Lost == 0 || seen[1].number != 22 || seen[1].unit.Lost != 0 {
+		t.Errorf("it begins with %+v, want its newest keyframe, marked that some are missing, and what follows", seen)
+	}
+	if s := e.Camera("other", edge.Stamp{}); s.LeftOut != 20 || !s.Behind {
+		t.Errorf("got %d left out, behind %v, want 20 and that it is said", s.LeftOut, s.Behind)
+	}
+	units, bytes := 0, 0
+	for id, w := range e.cameras {
+		units, bytes = units+len(w.waits), bytes+100*len(w.waits)
+		if w.waitBytes != 100*len(w.waits) {
+			t.Errorf("camera %s: %d bytes are said to wait, want %d", id, w.waitBytes, 100*len(w.waits))
+		}
+	}
+	if e.units != units || e.bytes != bytes || units != 100-28+6 {
+		t.Errorf("%d units and %d bytes are said to wait, want %d and %d", e.units, e.bytes, units, bytes)
+	}
+}
+
 // One camera sends 240 small keyframes a second that take a fifth of a second each to decode. It may cost itself what it likes.
 func TestCameraThatFloodsDelaysNoOther(t *testing.T) {
 	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog})

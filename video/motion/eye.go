@@ -59,6 +59,7 @@ type Eye struct {
 	turns   []*watched // those whose pictures wait, in the order in which they have their turn
 	units   int        // that wait, of all cameras
 	bytes   int        // of them
+	favours int        // how many units of cameras in alarm have gone one after another
 	dropped uint64
 	number  uint32               // of the newest unit
 	owners  [owned]edge.CameraID // of the newest units, by number: also of those that are not kept any more
@@ -132,10 +133,18 @@ func (e *Eye) enqueue(w *watched, q queued) {
 }
 
 // next takes the next unit. Cameras have their turn one after another, so that one whose pictures take long to decode, or which sends too
-// many, delays another's by a few pictures and not by all that waits; those in alarm come first. Somebody must wait.
+// many, delays another's by a few pictures and not by all that waits; those in alarm come first. An eye that cannot even keep up with these has a
+// turn in eight for another, which begins with its newest keyframe: none is blind. Somebody must wait.
 func (e *Eye) next() (q queued) {
 	i := max(0, slices.IndexFunc(e.turns, func(w *watched) bool { return w.urgent }))
+	if j := slices.IndexFunc(e.turns, func(w *watched) bool { return !w.urgent }); j >= 0 && e.favours >= favoursMost {
+		i = j
+		e.catchUp(e.turns[i])
+	}
 	w := e.turns[i]
+	if e.favours++; !w.urgent {
+		e.favours = 0
+	}
 	q = w.waits[0]
 	w.waits[0] = queued{}
 	w.waits = w.waits[1:]
@@ -147,6 +156,27 @@ func (e *Eye) next() (q queued) {
 		e.turns = append(e.turns, w)
 	}
 	return q
+}
+
+// favoursMost is how many units of cameras in alarm may go one after another while other cameras wait.
+const favoursMost = 7
+
+// catchUp leaves out what waits of a camera before its newest keyframe: it is old, and there is no time for it.
+func (e *Eye) catchUp(w *watched) {
+	for n := len(w.waits) - 1; n > 0; n-- {
+		if !w.waits[n].unit.Keyframe {
+			continue
+		}
+		for i := range n {
+			size := len(w.waits[i].unit.Data)
+			w.waitBytes, e.bytes = w.waitBytes-size, e.bytes-size
+			w.waits[i] = queued{}
+		}
+		w.waits = w.waits[n:]
+		w.waits[0].unit.Lost++
+		e.units, e.dropped, w.dropped, w.droppedAt = e.units-n, e.dropped+uint64(n), w.dropped+uint64(n), w.waits[0].unit.Arrival.Mono
+		return
+	}
 }
 
 // room says whether u may wait, too. The more waits, the more must matter what comes: so each camera's rate falls to that of its
