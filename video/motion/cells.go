@@ -22,6 +22,7 @@ type cells struct {
 	moves     []bool    // differs, and does not look as it did in the picture before
 	use       []bool    // nil: all cells are looked at
 	scale     float32   // of the limits
+	wet       bool      // it rains or snows: a cell that comes and goes is nothing of its own
 	part      []uint8   // which of 8 by 8 parts of the picture the cell is in
 	parts     uint64    // parts in which cells of large enough regions move
 	ago       []float32 // seconds since the cell last differed
@@ -204,12 +205,14 @@ func (c *cells) learn(seconds float64, early float32, all bool) {
 	for i, v := range c.cur {
 		d := v - c.bg[i]
 		a := abs(d)
-		c.peak[i] = max(c.peak[i]*peak, a)
+		if c.peak[i] *= peak; !c.wet {
+			c.peak[i] = max(c.peak[i], a)
+		}
 		c.swing[i] *= swing
 		if c.ago[i] += float32(seconds); c.differs[i] {
 			c.ago[i] = 0
 		}
-		if c.differed[i] && !c.differs[i] {
+		if c.differed[i] && !c.differs[i] && !c.wet {
 			c.swing[i]++
 		}
 		switch {

@@ -252,6 +252,9 @@ func (g *Grader) tell(r Report) {
 
 // see says when the camera sees what it should not.
 func (g *Grader) see(pts video.Ticks90k, sharp float64) {
+	if g.model.wet { // rain hides what is behind it
+		return
+	}
 	if t, state, why := g.scene.look(pts, g.model.cells, sharp); t != 0 {
 		m := &Scene{Camera: g.camera, Trouble: t, State: state, PTS: pts, Why: why}
 		if state == Start {

@@ -24,6 +24,7 @@ type Model struct {
 	stirs     bool           // something has differed since
 	differing int            // cells
 	found     []region
+	drop      float64 // cells that a drop of rain has at most; 0: it does not rain
 	tracks    []track
 
 	open     bool
@@ -107,6 +108,7 @@ func (m *Model) lively() bool {
 func (m *Model) begin(pts video.Ticks90k, grid []uint16) Report {
 	m.started, m.lastAt, m.age, m.calm, m.limitAt = true, pts, 0, 0, math.Inf(-1)
 	m.owed, m.stirs, m.differing = 0, false, 0
+	m.drop, m.wet = 0, false
 	m.look(grid)
 	m.cells.begin()
 	m.tracks = m.tracks[:0]
@@ -165,7 +167,7 @@ func (m *Model) Glance(pts video.Ticks90k, grid []uint16, factor float64) bool {
 	}
 	m.look(grid)
 	seconds := gap.Duration().Seconds()
-	if _, light := m.changed(); m.judge(light, easeGlance) || slices.ContainsFunc(m.found, func(r region) bool { return float64(r.moving) >= easeGlance*m.least*factor }) {
+	if _, light := m.changed(); m.judge(light, easeGlance) || slices.ContainsFunc(m.found, func(r region) bool { return float64(r.moving)-m.drop >= easeGlance*m.least*factor }) {
 		m.unlook()
 		m.differs, m.differed = m.differed, m.differs
 		return true
@@ -189,7 +191,7 @@ func (m *Model) Doze(pts video.Ticks90k, grid []uint16) (r Report, ok bool) {
 	best := -1
 	if !m.judge(0, 1) { // the exposure follows whoever is there
 		for i, f := range m.found {
-			if float64(f.moving) >= m.least && (best < 0 || f.moving > m.found[best].moving) {
+			if float64(f.moving)-m.drop >= m.least && (best < 0 || f.moving > m.found[best].moving) {
 				best = i
 			}
 		}
@@ -223,6 +225,7 @@ func (m *Model) Step(pts video.Ticks90k, grid []uint16) Report {
 	some, light := m.changed()
 	if some < sameShare {
 		m.unlook()
+		m.drop, m.wet = 0, false
 		return m.quiet(pts)
 	}
 	m.lastAt = pts
@@ -231,6 +234,7 @@ func (m *Model) Step(pts video.Ticks90k, grid []uint16) Report {
 	if m.calm += seconds; m.judge(light, 1) {
 		m.calm = 0
 	}
+	m.weather(seconds)
 	// While nothing differs there is no hurry.
 	upset := m.calm < calmSeconds
 	if m.owed += seconds; m.stirs || upset || m.owed >= learnEvery {

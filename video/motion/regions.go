@@ -3,6 +3,7 @@ package motion
 // region is a connected part of the picture that differs from what is usually there.
 type region struct {
 	cells, moving, fresh int // fresh: not part of any region lately
+	stays                int // differed in the picture before
 	sumX, sumY           int
 	box                  box
 }
@@ -25,7 +26,7 @@ func (b box) overlap(o box) int {
 }
 
 const (
-	// maxRegions bounds what is looked at in one picture. A picture of more pieces is noise.
+	// maxRegions bounds what is looked at in one picture: the largest pieces.
 	maxRegions = 64
 	reach      = 2 // cells this far apart are one region still: so is a person in a striped shirt
 )
@@ -48,6 +49,9 @@ func (c *cells) regions(least int, out []region) []region {
 			c.stack = c.stack[:len(c.stack)-1]
 			x, y := at%c.w, at/c.w
 			r.cells++
+			if c.differed[at] {
+				r.stays++
+			}
 			if c.moves[at] {
 				r.moving++
 				parts |= 1 << c.part[at]
@@ -66,10 +70,24 @@ func (c *cells) regions(least int, out []region) []region {
 				}
 			}
 		}
-		if r.cells >= least && len(out) < maxRegions {
+		if r.cells < least {
+			continue
+		}
+		c.parts |= parts
+		if len(out) < maxRegions {
 			out = append(out, r)
-			c.parts |= parts
+		} else if i := smallest(out); out[i].moving < r.moving {
+			out[i] = r
 		}
 	}
 	return out
+}
+
+func smallest(rs []region) (at int) {
+	for i := range rs {
+		if rs[i].moving < rs[at].moving {
+			at = i
+		}
+	}
+	return at
 }

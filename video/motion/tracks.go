@@ -43,7 +43,8 @@ func (m *Model) follow(pts, gap video.Ticks90k) (best *track) {
 		m.tracks[i].matched = false
 	}
 	for _, r := range m.found {
-		if float64(r.moving) < m.least/3 {
+		moving := float64(r.moving) - m.drop
+		if moving < m.least/3 || m.wet && gap.Duration().Seconds() <= leapGap && r.leaps() {
 			continue
 		}
 		t := m.trackOf(r.box, max(trackReach, int(trackSpeed*(gap.Duration().Seconds()-trackSlow))))
@@ -65,7 +66,7 @@ func (m *Model) follow(pts, gap video.Ticks90k) (best *track) {
 		}
 		t.matched, t.seen, t.cells = true, pts, r.cells
 		t.pictures++
-		t.score += min(capScore, float64(r.moving)/m.least)
+		t.score += min(capScore, moving/m.least)
 		if m.tells(t) && (best == nil || t.score > best.score) {
 			best = t
 		}
