@@ -33,6 +33,7 @@ const (
 	sceneLast    = 6 * video.Second   // what is told has lasted so long
 	movedLast    = 10 * video.Second  // a lorry that fills the picture drives on
 	sceneAdopt   = 600 * video.Second // a view that lasts is the usual one
+	bareAdopt    = 144 * sceneAdopt   // a day: what covers a camera for a night is no view
 	sceneKnown   = 8                  // pictures before anything is told
 	sceneBusy    = 0.03               // of the cells differ: something is there
 	sceneTries   = 60                 // pictures after which a scene in which something always moves is taken as it is
@@ -78,8 +79,12 @@ func (s *scene) look(pts video.Ticks90k, c *cells, sharp float64) (t Trouble, st
 	if now == Moved {
 		last = movedLast
 	}
+	adopt := sceneAdopt
+	if s.told == Covered {
+		adopt = bareAdopt
+	}
 	switch {
-	case s.told != 0 && pts-s.toldAt > sceneAdopt: // somebody has turned it and means it
+	case s.told != 0 && pts-s.toldAt > adopt: // somebody has turned it and means it
 		t, s.told, s.n, s.tried = s.told, 0, 0, 0
 		s.sharps, s.sharp = 0, 0
 		return t, End, "what it sees is the usual picture now"

@@ -26,13 +26,6 @@ func TestScenes(t *testing.T) {
 		}
 		return out
 	}
-	grey := func(n int) []uint16 {
-		g := make([]uint16, testW*testH)
-		for i := range g {
-			g[i] = uint16(16*40 + (i*7919+n*104729)%20)
-		}
-		return g
-	}
 	dim := func(n int) []uint16 {
 		g := shop(n)
 		for i := range g {
@@ -75,6 +68,42 @@ func TestScenes(t *testing.T) {
 		if fmt.Sprint(got) != c.want {
 			t.Errorf("%s: got %v, want %s", name, got, c.want)
 		}
+	}
+}
+
+// grey is all that a covered camera sees.
+func grey(n int) []uint16 {
+	g := make([]uint16, testW*testH)
+	for i := range g {
+		g[i] = uint16(16*40 + (i*7919+n*104729)%20)
+	}
+	return g
+}
+
+// A camera that is covered for the night sees again when what covers it has gone, not before.
+func TestCoverIsNoView(t *testing.T) {
+	var s scene
+	cells := newCells(testW, testH)
+	var told []string
+	for n := range 2000 {
+		at := video.Ticks90k(n) * video.Second
+		picture := room(1, n)
+		switch {
+		case n >= 40 && n < 1960:
+			picture, at = grey(n), at+video.Ticks90k(n-40)*20*video.Second // for eleven hours
+		case n >= 1960:
+			at += 1920 * 20 * video.Second
+		}
+		cells.look(picture)
+		if trouble, state, why := s.look(at, cells, 0); trouble != 0 {
+			told = append(told, fmt.Sprint(trouble, state))
+			if state == End && n < 1960 {
+				t.Errorf("%q while it is covered", why)
+			}
+		}
+	}
+	if fmt.Sprint(told) != "[covered 1 covered 3]" {
+		t.Errorf("got %v, want covered, once, and its end", told)
 	}
 }
 
