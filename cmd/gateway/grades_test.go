@@ -95,6 +95,11 @@ func TestMovementIsKeptAndScenesAreEvents(t *testing.T) {
 	from := clock.Now()
 	b.motions.Motion(t.Context(), "door", motion.Interval{From: from, To: from, Open: true, Why: "region"})
 	b.motions.Motion(t.Context(), "door", motion.Interval{From: from, To: clock.Advance(4 * time.Second), Cells: 1 << 9, Why: "region"})
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := b.searchMotions(gone, local.MotionQuery{Limit: 10}); err == nil { // a browser that has gone loses nothing
+		t.Error("answered who has gone")
+	}
 	got, err := b.searchMotions(t.Context(), local.MotionQuery{Cells: 1 << 9, Limit: 10}) // and so at once, not only after the next commit of many
 	if err != nil {
 		t.Fatal(err)

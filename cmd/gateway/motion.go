@@ -96,16 +96,17 @@ func (m *motions) Run(ctx context.Context) error {
 		case <-t.C:
 		case <-m.keepSoon:
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), motionWait)
-			defer cancel()
-			m.keep(last)
+			m.keep(ctx)
 			return ctx.Err()
 		}
 		m.keep(ctx)
 	}
 }
 
+// keep writes what has ended into the journal. It is nobody else's to lose: whoever asks for it may have gone before it is written.
 func (m *motions) keep(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), motionWait)
+	defer cancel()
 	m.mu.Lock()
 	ended, unkept := m.ended, m.unkept
 	m.ended, m.unkept = nil, 0
