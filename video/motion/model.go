@@ -175,6 +175,7 @@ func (m *Model) Glance(pts video.Ticks90k, grid []uint16, factor float64) bool {
 	m.lastAt = pts
 	m.age += seconds
 	m.calm += seconds
+	m.dry(seconds)
 	m.learn(m.owed+seconds, 0, false)
 	m.owed, m.stirs = 0, false
 	return false
@@ -205,6 +206,7 @@ func (m *Model) Doze(pts video.Ticks90k, grid []uint16) (r Report, ok bool) {
 	m.lastAt, m.movingAt = pts, pts
 	m.age += seconds
 	m.calm += seconds
+	m.dry(seconds)
 	m.learn(m.owed+seconds, 0, false)
 	m.owed, m.stirs = 0, false
 	m.tracks = m.tracks[:0]

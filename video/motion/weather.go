@@ -36,6 +36,13 @@ func (m *Model) drops(seconds float64) float64 {
 // leaps says whether a region is where next to nothing was in the picture before.
 func (r region) leaps() bool { return float64(r.stays) <= leapStays*float64(r.cells) }
 
+// dry is weather for keyframes, between which nobody can tell what leaps: as long as there are so many pieces it goes on, and otherwise it ends.
+func (m *Model) dry(seconds float64) {
+	if m.wet && m.drops(0) == 0 {
+		m.weather(max(seconds, 2*leapGap))
+	}
+}
+
 // weather books whether it rains, and how large drops are.
 func (m *Model) weather(seconds float64) {
 	m.drop = max(m.drops(seconds), m.drop*float64(decay(seconds, weatherSeconds)))

@@ -65,3 +65,27 @@ func TestCrowdIsNoRain(t *testing.T) {
 	}
 	t.Error("nobody seen")
 }
+
+// Asleep a model gets keyframes alone. Rain ends in them too: what is no larger than a drop was is seen again, and the scene is judged.
+func TestRainEndsWhileOneSleeps(t *testing.T) {
+	m := NewModel(testW, testH, ModelOptions{})
+	play(m, 0, 100, func(n int) []uint16 { return rainy(room(0.4, n), n, 40) })
+	if !m.wet {
+		t.Fatal("it does not rain")
+	}
+	for k := range 10 {
+		n := 100 + 20*k
+		if m.Glance(video.Ticks90k(n)*tenth, rainy(room(0.4, n), n, 40), 4) || !m.wet {
+			t.Fatalf("keyframe %d in the rain: woke, or took it to be dry", k)
+		}
+	}
+	for k := range 10 {
+		n := 300 + 20*k
+		if m.Glance(video.Ticks90k(n)*tenth, room(0.4, n), 1) {
+			t.Fatalf("keyframe %d after the rain: woke", k)
+		}
+	}
+	if m.wet || m.drop > 0 {
+		t.Errorf("20 s later it still rains, with drops of %.0f cells", m.drop)
+	}
+}
