@@ -31,7 +31,8 @@ type eye struct {
 // watched is one camera.
 type watched struct {
 	grader *motion.Grader
-	dec    *decoder // nil: no parameters yet, or none that can be decoded
+	dec    *decoder           // nil: no parameters yet, or none that can be decoded
+	opens  *motion.OpenCamera // what the next unit is to be decoded with, if that is something else
 }
 
 // run speaks with the gateway until in ends, which calls ended at once: the decoder cannot be interrupted, and nobody is
@@ -108,7 +109,9 @@ func (e *eye) handle(m motion.Message) error {
 func (e *eye) answer(m motion.Message) error {
 	switch m := m.(type) {
 	case *motion.OpenCamera:
-		e.open(m)
+		if w := e.camera(m.Camera); w != nil {
+			w.opens = m
+		}
 		return e.lost
 	case *motion.Setup:
 		if w := e.camera(m.Camera); w != nil {
@@ -127,6 +130,12 @@ func (e *eye) answer(m motion.Message) error {
 		return e.lost
 	case *motion.Unit:
 		if w := e.cameras[m.Camera]; w != nil {
+			if w.opens != nil { // parameters may end the eye as well as a picture
+				if err := e.send(&motion.Hand{Number: m.Number}); err != nil {
+					return err
+				}
+				w.open()
+			}
 			w.grader.Take(m)
 		}
 		return e.lost
@@ -157,11 +166,10 @@ func (e *eye) camera(id edge.CameraID) *watched {
 	return w
 }
 
-func (e *eye) open(m *motion.OpenCamera) {
-	w := e.camera(m.Camera)
-	if w == nil {
-		return
-	}
+// open makes the decoder of the units that follow, which parses the parameters.
+func (w *watched) open() {
+	m := w.opens
+	w.opens = nil
 	dec, err := newDecoder(m.Params, true)
 	if err != nil {
 		return

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"image/jpeg"
 	"io"
@@ -150,8 +151,30 @@ func checkHands(t *testing.T, got []motion.Message) {
 			done = true
 		}
 	}
-	if !done || units != 2 || !slices.Equal(stills, []uint32{5, 6}) {
-		t.Errorf("%d units and the stills %v were in hand, done %v; want 2, 5 and 6, and all put down", units, stills, done)
+	if !done || units != 3 || !slices.Equal(stills, []uint32{5, 6}) {
+		t.Errorf("%d units and the stills %v were in hand, done %v; want 2 and the first one's parameters, 5 and 6, and all put down", units, stills, done)
+	}
+}
+
+// A decoder parses a camera's parameters when it is opened: if that ends the eye, the gateway must know whose they were.
+func TestParametersAreInHandWhenTheyAreParsed(t *testing.T) {
+	u, p := keyframe(t, 320, 240)
+	p.Codec = 0 // which is refused, before anything can be decoded
+	var out bytes.Buffer
+	e := &eye{out: bufio.NewWriter(&out), cameras: map[edge.CameraID]*watched{}}
+	defer e.close()
+	for _, m := range []motion.Message{&motion.OpenCamera{Camera: "a", Params: p}, &motion.Unit{Camera: "a", Number: 7, Keyframe: true, Data: u.Data}} {
+		if err := e.handle(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hand, err := motion.ReadMessage(&out)
+	if h, ok := hand.(*motion.Hand); err != nil || !ok || h.Number != 7 {
+		t.Errorf("got %+v, %v, want the unit in hand", hand, err)
+	}
+	done, err := motion.ReadMessage(&out)
+	if _, ok := done.(*motion.Done); err != nil || !ok {
+		t.Errorf("got %T, %v, want it put down", done, err)
 	}
 }
 
