@@ -74,6 +74,8 @@ type Eye struct {
 	up      bool
 	wake    chan struct{} // there is something to write
 	starts  uint64
+
+	usualAt map[edge.CameraID]time.Duration // when keepUsual has written a camera's file, by Mono; it alone looks at that
 }
 
 // queued is a unit on its way to the eye.
@@ -86,7 +88,8 @@ type queued struct {
 
 // New returns an Eye that has started nothing.
 func New(opt Options) *Eye {
-	return &Eye{opt: opt, stills: map[uint32]asked{}, wake: make(chan struct{}, 1), cameras: map[edge.CameraID]*watched{}}
+	return &Eye{opt: opt, stills: map[uint32]asked{}, wake: make(chan struct{}, 1), cameras: map[edge.CameraID]*watched{},
+		usualAt: map[edge.CameraID]time.Duration{}}
 }
 
 // Push gives the eye a picture to look at. It never blocks: when the eye is behind, pictures are left out, those of cameras that are

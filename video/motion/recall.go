@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"sitewatch/edge"
 )
@@ -13,21 +14,28 @@ import (
 const (
 	usualExt = ".usual"
 	tempExt  = ".tmp"
+
+	// usualEvery is how long a camera's file is left alone once it is written: what an eye says is at least sceneLast apart each way, but one that
+	// lies could have the disk sync all the time, and what a panel says waits for the same disk.
+	usualEvery = 10 * time.Second
 )
 
 // keepUsual keeps what a camera usually sees as a file while it does not, for the eye of the next start: one file of at most 33 KB for each
-// camera. It waits for the disk.
+// camera. It waits for the disk, and is called by one goroutine at a time.
 func (e *Eye) keepUsual(r report) error {
 	if e.opt.Usual == "" || r.scene == nil {
 		return nil
 	}
 	path := filepath.Join(e.opt.Usual, string(r.camera)+usualExt)
-	if r.usual == nil {
+	now := e.opt.Clock.Now().Mono
+	last, written := e.usualAt[r.camera]
+	if r.usual == nil || written && now-last < usualEvery {
 		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		return nil
 	}
+	e.usualAt[r.camera] = now
 	if err := os.MkdirAll(e.opt.Usual, 0o700); err != nil {
 		return err
 	}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 )
 
@@ -129,6 +131,31 @@ func TestCoveredStandsThroughRestarts(t *testing.T) {
 	got := rep.seen()
 	if got[0].Over || got[0].Trouble != Covered || !got[1].Over || got[1].Trouble != Covered || got[1].At.Mono < units[free].Arrival.Mono {
 		t.Errorf("got %+v, want it covered and over once it sees again, at %v or later", got, units[free].Arrival.Mono)
+	}
+}
+
+// An eye that lies may say all the time that something is wrong and over again. That is not for the disk.
+func TestWhatIsUsualIsNotWrittenAllTheTime(t *testing.T) {
+	dir, clock := t.TempDir(), edgetest.NewClock()
+	e := New(Options{Clock: clock, Log: quietLog, Usual: dir})
+	says := func(begins bool) (kept bool) {
+		t.Helper()
+		r := report{camera: "door", scene: &SceneChange{Trouble: Covered, Over: !begins}}
+		if begins {
+			r.usual = &Recall{"door", Covered, []byte{1}}
+		}
+		if err := e.keepUsual(r); err != nil {
+			t.Fatal(err)
+		}
+		_, err := os.Stat(filepath.Join(dir, "door"+usualExt))
+		return err == nil
+	}
+	var got []bool
+	got = append(got, says(true), says(false), says(true))
+	clock.Advance(usualEvery)
+	got = append(got, says(true), says(true))
+	if want := []bool{true, false, false, true, false}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
