@@ -17,9 +17,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 )
 
 func TestMain(m *testing.M) { edgetest.Main(m) }

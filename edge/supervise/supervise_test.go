@@ -14,9 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sitewatch/edge/edgetest"
-
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 )
 
 func TestMain(m *testing.M) { edgetest.Main(m) }

@@ -16,9 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"sitewatch/edge/edgetest"
-
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 	"sitewatch/video/ring"
 	"sitewatch/video/rtsp"

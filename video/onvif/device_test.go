@@ -15,9 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"sitewatch/edge/edgetest"
-
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 	"sitewatch/video/onvif"
 	"sitewatch/video/onviftest"

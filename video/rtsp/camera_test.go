@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"sitewatch/edge/edgetest"
-
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 	"sitewatch/video"
 	"sitewatch/video/rtsptest"
 )

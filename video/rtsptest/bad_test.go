@@ -11,9 +11,9 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/google/go-cmp/cmp"
-	"sitewatch/edge/edgetest"
 
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 )
 
 var update = flag.Bool("update", false, "write the table of bad cameras into README.md anew")

@@ -15,9 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"sitewatch/edge/edgetest"
-
 	"sitewatch/edge"
+	"sitewatch/edge/edgetest"
 )
 
 func TestMain(m *testing.M) { edgetest.Main(m) }
