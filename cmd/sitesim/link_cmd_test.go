@@ -71,8 +71,9 @@ func TestLinkRunsCommandsAndLeavesNothing(t *testing.T) {
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	began := func() int { b, _ := os.ReadFile(pids); return len(strings.Fields(string(b))) }
+	before := began() // now: whoever counts may be later than both
 	go func() {
-		for before := began(); began() < before+2 && ctx.Err() == nil; <-time.After(10 * time.Millisecond) {
+		for ; began() < before+2 && ctx.Err() == nil; <-time.After(10 * time.Millisecond) {
 		}
 		interrupt()
 	}()
