@@ -335,6 +335,27 @@ func TestQuarantineGrowsAndIsForgiven(t *testing.T) {
 	}
 }
 
+// Who waits for a keyframe after a quarantine is not told that the processors are too slow.
+func TestQuarantineIsNotBehind(t *testing.T) {
+	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog})
+	e.setUp(true)
+	e.camera("door").quarantine(time.Hour)
+	after := edge.Stamp{Mono: time.Hour + pauseFirst}
+	push := func(size int, key bool) CameraStatus {
+		e.Push("door", video.AccessUnit{Data: make([]byte, size), Keyframe: key, Arrival: after}, video.Params{})
+		return e.Camera("door", after)
+	}
+	if s := push(100, false); s.LeftOut != 0 || s.Behind {
+		t.Errorf("waiting for a keyframe: got %d left out, behind %v", s.LeftOut, s.Behind)
+	}
+	if s := push(queueBytes+1, true); s.LeftOut != 1 || !s.Behind {
+		t.Errorf("no room for it: got %d left out, behind %v", s.LeftOut, s.Behind)
+	}
+	if s := push(100, false); s.LeftOut != 2 {
+		t.Errorf("after that: got %d left out, want 2", s.LeftOut)
+	}
+}
+
 func TestBugsAreBounded(t *testing.T) {
 	e := New(Options{Clock: edge.NewSystemClock(), Log: quietLog, Bugs: t.TempDir()})
 	_, p := film(t)

@@ -105,15 +105,18 @@ func (e *Eye) Push(camera edge.CameraID, u video.AccessUnit, p video.Params) {
 	if w.until > u.Arrival.Mono {
 		return // in quarantine
 	}
-	if w.gap && !u.Keyframe || e.up && !e.room(w, u) {
+	behind := e.up && !e.room(w, u)
+	if behind || w.gap && !u.Keyframe {
 		e.dropped++
-		w.dropped, w.droppedAt = w.dropped+1, u.Arrival.Mono
+		if w.rested = w.rested && !behind; !w.rested {
+			w.dropped, w.droppedAt = w.dropped+1, u.Arrival.Mono
+		}
 		w.leaveOut()
 		return
 	}
 	if w.gap {
 		u.Lost++
-		w.gap = false
+		w.gap, w.rested = false, false
 	}
 	e.number++
 	e.owners[e.number%owned] = camera

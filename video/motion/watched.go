@@ -21,6 +21,7 @@ type watched struct {
 
 	anchor video.Anchor
 	gap    bool // units were left out; the next that is taken is a keyframe
+	rested bool // because of a quarantine, not because the eye is behind
 
 	dropped   uint64        // units that were left out because the eye is behind
 	droppedAt time.Duration // of the last one, by Mono
@@ -86,6 +87,7 @@ func (w *watched) quarantine(now time.Duration) time.Duration {
 	w.blamed++
 	w.lastAt, w.until = now, now+pause
 	w.leaveOut()
+	w.rested = true
 	return pause
 }
 
