@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+	"weak"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -71,7 +72,7 @@ func pictureOf(u video.AccessUnit) *byte {
 func (e *Eye) isDeadly(picture *byte) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return picture == nil || slices.Contains(e.deadly[:], picture)
+	return picture == nil || slices.Contains(e.deadly[:], weak.Make(picture))
 }
 
 // maxBugs is how many files there are in Options.Bugs at most, the newest ones; each holds at most two GOPs.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -234,6 +235,33 @@ func TestStillThatNobodyWaitsForIsRefusedWhenItEndsAnEye(t *testing.T) {
 	e.setUp(false)
 	if _, err := (&Pool{eyes: []*Eye{e}}).Still(t.Context(), video.Params{}, u); !errors.Is(err, ErrDied) {
 		t.Errorf("got %v, want ErrDied", err)
+	}
+}
+
+// A camera may end one eye after another with stills of pictures as large as they may be: once nobody needs these, they are not kept.
+func TestPicturesThatEndedAnEyeAreNotKept(t *testing.T) {
+	e := New(Options{Clock: &steady{}, Log: quietLog})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range deadlyMost {
+		u := video.AccessUnit{Data: make([]byte, 1<<20)}
+		e.setUp(true)
+		e.Still(ctx, video.Params{}, u)
+		e.noted(&HandStill{e.lastID})
+		e.setUp(false)
+		if !e.isDeadly(pictureOf(u)) {
+			t.Fatal("a picture that has ended an eye would be tried again")
+		}
+	}
+	runtime.GC()
+	kept := 0
+	for _, d := range e.deadly {
+		if d.Value() != nil {
+			kept++
+		}
+	}
+	if kept > 1 { // the last one may be in a register
+		t.Errorf("%d pictures are kept, want none", kept)
 	}
 }
 

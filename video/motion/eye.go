@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"weak"
 
 	"sitewatch/edge"
 	"sitewatch/video"
@@ -68,8 +69,8 @@ type Eye struct {
 	handAt  time.Duration // when the eye last said so, by Mono
 	stills  map[uint32]asked
 	asks    []*StillRequest
-	deadly  [deadlyMost]*byte // pictures that ended an eye when a still was made of them, by where they lie
-	deaths  int               // of these
+	deadly  [deadlyMost]weak.Pointer[byte] // pictures that ended an eye when a still was made of them, by where they lie; it keeps none of them
+	deaths  int                            // of these
 	lastID  uint32
 	up      bool
 	wake    chan struct{} // there is something to write
@@ -294,7 +295,7 @@ func (e *Eye) setUp(up bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s, ok := e.stills[e.hand]; ok && !up && e.holds == aStill {
-		e.deadly[e.deaths%deadlyMost] = s.picture
+		e.deadly[e.deaths%deadlyMost] = weak.Make(s.picture)
 		e.deaths++
 	}
 	e.up = up
