@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // built says that programs has made a folder.
@@ -374,6 +375,16 @@ func plug(t testing.TB, link string) *line {
 	syscall.CloseOnExec(fd) // else the gateway itself would hold the line that the test unplugs
 	f.Close()
 	if err := syscall.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := control(tty, func(fd int) error { // before the gateway opens it a pty would echo, and take blocks for lines of text
+		m, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		m.Iflag, m.Oflag, m.Lflag = 0, 0, 0
+		return unix.IoctlSetTermios(fd, unix.TCSETS, m)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	os.Remove(link)

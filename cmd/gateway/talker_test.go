@@ -45,16 +45,6 @@ func newTalker(t testing.TB, link string, every int, pause time.Duration) *talke
 	t.Helper()
 	k := &talker{t: t, l: plug(t, link), every: every, pause: pause,
 		acks: make(chan struct{}, 256), marks: make(chan struct{}, 1), cuts: make(chan chan struct{}), quit: make(chan struct{})}
-	if err := control(k.l.tty, func(fd int) error { // before anybody opens it a pty would echo
-		m, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil {
-			return err
-		}
-		m.Iflag, m.Oflag, m.Lflag = 0, 0, 0
-		return unix.IoctlSetTermios(fd, unix.TCSETS, m)
-	}); err != nil {
-		t.Fatal(err)
-	}
 	k.ended.Go(k.listen)
 	k.ended.Go(k.talk)
 	t.Cleanup(k.stop)
